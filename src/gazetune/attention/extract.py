@@ -1,0 +1,77 @@
+"""The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from gazetune.attention import METHODS, Method
+from gazetune.backbones import Backbone
+from gazetune.data.decoded import Pixels, batch_of
+from gazetune.data.stimuli import Stimuli
+from gazetune.maps import MAP_SIZE, upsampled
+from gazetune.progress import track
+from gazetune.run import Run
+
+SHARD = 1024  # images a file
+
+
+def forward(
+    backbone: Backbone, images: Callable[[int, int], UInt8[Tensor, "batch 3 h w"]], n: int, method: Method, batch_size: int
+) -> dict[str, Tensor]:
+    """`grid` [image, grid_height, grid_width] and, with a head, `logits` [image, class] of n images, without a graph.
+
+    `images(start, stop)` gives the pixels of a batch.
+    """
+    grids, logits = [], []
+    for start in range(0, n, batch_size):
+        output = backbone(images(start, min(start + batch_size, n)))
+        grids.append(method(output).detach().float().cpu())
+        if output.logits is not None:
+            logits.append(output.logits.detach().float().cpu())
+    return {"grid": torch.cat(grids)} | ({"logits": torch.cat(logits)} if logits else {})
+
+
+def attention_maps(
+    backbone: Backbone, stimuli: Stimuli, method: str = "rollout", size: int = MAP_SIZE, batch_size: int = 16
+) -> Float[Tensor, "image size size"]:
+    """Attention maps of every image of a data set, 0..1, on a size x size grid: what `score` takes.
+
+    Raises InputError if an image has no pixels or cannot be read.
+    """
+
+    def images(start: int, stop: int) -> UInt8[Tensor, "batch 3 h w"]:
+        return torch.stack([torch.tensor(stimuli.pixels(i, backbone.image_size)) for i in range(start, stop)]).permute(0, 3, 1, 2)
+
+    with torch.no_grad():
+        return upsampled(forward(backbone, images, len(stimuli), METHODS[method], batch_size)["grid"], size)
+
+
+def write_maps(
+    run: Run, folder: str, inputs: str, backbone: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"],
+    method: Method, batch_size: int,
+) -> list[str]:  # fmt: skip
+    """Attention grids (and logits) of these images as shards in `folder`; a whole shard of the same inputs is kept."""
+    device = next(backbone.model.parameters()).device
+    written = []
+    starts = range(0, len(rows), SHARD)
+    for number, start in track(enumerate(starts), f"attention {folder.split('/')[-1]}", total=len(starts)):
+        name, part = f"{folder}/{number:05d}.safetensors", rows[start : start + SHARD]
+        written.append(name)
+        if run.is_whole(name, inputs):
+            continue
+
+        def images(first: int, stop: int, part: Int[np.ndarray, " image"] = part) -> UInt8[Tensor, "batch 3 h w"]:
+            return batch_of(pixels, part[first:stop], device)
+
+        with torch.no_grad():
+            run.write_tensors(name, forward(backbone, images, len(part), method, batch_size), {"inputs": inputs})
+    return written
+
+
+def read_maps(run: Run, folder: str) -> dict[str, Tensor]:
+    """All shards of a folder as one."""
+    shards = [run.tensors(f"{folder}/{path.name}") for path in sorted(run.file(folder).glob("*.safetensors"))]
+    return {key: torch.cat([shard[key] for shard in shards]) for key in shards[0]}

@@ -1,0 +1,47 @@
+"""Models: images in; logits, feature and attention out."""
+
+from pathlib import Path
+
+from transformers.utils.hub import cached_file
+
+from gazetune.backbones.protocol import Backbone, Output
+from gazetune.backbones.vit import load_vit
+from gazetune.data.files import sha256_files
+from gazetune.errors import InputError
+
+__all__ = ["Backbone", "Output", "load_backbone", "resolve_weights", "weights_hash"]
+
+# a name of its own -> the folder or hub name it stands for
+BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
+
+
+def resolve_weights(weights: str) -> str:
+    """The folder or hub name behind what a user wrote: `tiny` is the small ViT that ships with the package."""
+    return str(BUNDLED.get(weights, weights))
+
+
+def load_backbone(weights: str | Path, image_size: int | None = None) -> Backbone:
+    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode.
+
+    Raises InputError if nothing usable lies there.
+    """
+    return load_vit(resolve_weights(str(weights)), image_size)
+
+
+def weights_hash(weights: str | Path) -> str:
+    """One sha256 over the configuration and the weights that a name stands for, without loading them.
+
+    Raises InputError if they are not there.
+    """
+    source = resolve_weights(str(weights))
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
+    else:
+        names = ("config.json", "model.safetensors", "model.safetensors.index.json")
+        try:
+            found = [cached_file(source, n, _raise_exceptions_for_missing_entries=False) for n in names]
+        except OSError as reason:
+            raise InputError(f"No usable weights at '{weights}': {str(reason).splitlines()[0]}") from reason
+        files = [Path(p) for p in found if p]
+    return sha256_files(files)

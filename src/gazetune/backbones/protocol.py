@@ -1,0 +1,47 @@
+"""What the rest of the house may ask of a model: the `Backbone` protocol and what a call returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Output:
+    """One forward pass over a batch of images, with the graph attached.
+
+    logits: class scores, or None for a backbone without a head.
+    feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
+    attention: per layer, first to last, the attention probabilities averaged over heads.
+    prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
+    grid: (height, width) of the patch grid.
+    """
+
+    logits: Float[Tensor, "batch classes"] | None
+    feature: Float[Tensor, "batch dim"]
+    attention: tuple[Float[Tensor, "batch tokens tokens"], ...]
+    prefix: int
+    grid: tuple[int, int]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A pretrained model: images in, `Output` out; it knows which of its parameters may learn."""
+
+    model: nn.Module
+    image_size: tuple[int, int]
+    grid: tuple[int, int]
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Output:
+        """RGB images as uint8, of `image_size`; scaling and normalisation happen inside."""
+
+    def learnable(self) -> dict[str, nn.Parameter]:
+        """The parameters that the method tunes, by name; all others stay as they are."""
+
+    def preprocessing(self) -> str:
+        """How an image reaches the model, in words, for tables and reports."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model as a folder that plain transformers loads."""

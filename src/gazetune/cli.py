@@ -1,0 +1,160 @@
+"""The command line."""
+
+import json
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gazetune.errors import GazetuneError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    help="Teach a vision transformer to look where people look, and prove what that changed and what it cost.",
+)  # fmt: skip
+
+ExperimentName = Annotated[str, typer.Argument(help="A built-in experiment (gazetune ls), a YAML file, or a run to go on with.")]
+DataPaths = Annotated[list[str] | None, typer.Option("--data", help="Where the data lie: PATH, or NAME=PATH.", metavar="[NAME=]PATH")]
+Weights = Annotated[str | None, typer.Option(help="Start every model from here: a hub name, a folder, or `tiny`.")]
+Output = Annotated[Path | None, typer.Option(help="The run directory (default: runs/NAME-sSEED).")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on in an existing run directory; finished stages are kept.")]
+Limit = Annotated[int | None, typer.Option(min=2, help="At most this many images of each split.")]
+Seeds = Annotated[str | None, typer.Option("--seeds", "--seed", help="Train once per seed, e.g. 42 or 0,1,2.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out image files that cannot be read, and list them.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run metrics of your own that the YAML names.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command(epilog="Example: gazetune demo")
+def demo(output: Output = Path("runs/demo"), as_json: AsJson = False, debug: Debug = False) -> None:
+    """The whole path on a generated world with a small ViT that ships along: offline, about two minutes."""
+    from gazetune.commands import run_experiment
+
+    _show(run_experiment("demo", output=output, resume=True), as_json)
+
+
+@app.command(epilog="Example: gazetune run osie --data data/osie --weights google/vit-base-patch16-224 --dry-run")
+def run(
+    experiment: ExperimentName,
+    data: DataPaths = None,
+    weights: Weights = None,
+    output: Output = None,
+    resume: Resume = False,
+    limit: Limit = None,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    precision: Precision = None,
+    skip_bad: SkipBad = False,
+    dry_run: DryRun = False,
+    settings: Settings = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train every model of an experiment, score them on held-out images, test, draw and report."""
+    from gazetune.commands import run_experiment
+
+    given = {k: v for k, v in locals().items() if k not in ("run_experiment", "as_json", "debug")}
+    _show(run_experiment(**given), as_json)
+
+
+@app.command(epilog="Example: gazetune train osie --data data/osie --seeds 0,1,2")
+def train(
+    experiment: ExperimentName,
+    data: DataPaths = None,
+    weights: Weights = None,
+    output: Output = None,
+    resume: Resume = False,
+    limit: Limit = None,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    precision: Precision = None,
+    skip_bad: SkipBad = False,
+    dry_run: DryRun = False,
+    settings: Settings = None,
+    allow_code: AllowCode = False,
+    debug: Debug = False,
+) -> None:
+    """Only train; `gazetune score` does the rest."""
+    from gazetune.commands import run_experiment
+
+    given = {k: v for k, v in locals().items() if k not in ("run_experiment", "debug")}
+    run_experiment(**given, train_only=True)
+
+
+@app.command(epilog="Example: gazetune score runs/osie-s42 --data table=my-study")
+def score(
+    run: Annotated[Path, typer.Argument(help="A run directory with trained models.")],
+    data: DataPaths = None,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score the models of a run again, or on another data set, of which every image is a test image."""
+    from gazetune.commands import score_run
+
+    _show(score_run(run, data or [], device=device, skip_bad=skip_bad, allow_code=allow_code), as_json)
+
+
+@app.command(epilog="Example: gazetune fetch osie --output data/osie")
+def fetch(
+    name: Annotated[str, typer.Argument(help="The data set: osie.")],
+    output: Annotated[Path | None, typer.Option(help="Where to put it (default: data/NAME).")] = None,
+    debug: Debug = False,
+) -> None:
+    """Download a data set from its public source; every file is checked against its sha256."""
+    from gazetune.data.fetch import fetch_dataset
+
+    typer.echo(fetch_dataset(name, output or Path("data") / name))
+
+
+@app.command(name="ls", epilog="Example: gazetune ls")
+def list_all(debug: Debug = False) -> None:
+    """What there is: experiments, data sets, metrics, attention methods, targets, and runs in ./runs."""
+    from gazetune.commands import inventory
+
+    for what, names in inventory().items():
+        typer.echo(f"{what}: {', '.join(names) or 'none'}")
+
+
+def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
+    if summary is None:
+        return
+    if as_json:
+        typer.echo(json.dumps({k: v for k, v in summary.items() if not k.startswith("_")}, indent=1))
+        return
+    from gazetune.report.terminal import print_summary
+
+    print_summary(summary, Console())
+
+
+def main() -> None:
+    """Run the command line; every error ends in one message and the exit code of its kind."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        app(standalone_mode=True)
+    except GazetuneError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print(f"gazetune: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("gazetune: Stopped. Every finished stage is saved; go on with --resume.", file=sys.stderr)
+        sys.exit(130)
+
+

@@ -1,0 +1,170 @@
+"""What the commands do: settings from the command line, the stages in order, the summary back."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gazetune import pipeline
+from gazetune.attention import METHODS
+from gazetune.data import READERS, Stimuli
+from gazetune.data.synthetic import load_synthetic
+from gazetune.errors import InputError
+from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
+from gazetune.metrics import METRICS
+from gazetune.metrics.custom import chosen_metrics
+from gazetune.pipeline import Job
+from gazetune.plan import print_plan
+from gazetune.run import CONFIG, SUMMARY, Run
+from gazetune.training.targets import TARGETS
+
+
+def run_experiment(
+    experiment: str,
+    data: Sequence[str] | None = None,
+    weights: str | None = None,
+    output: Path | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    seeds: str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    skip_bad: bool = False,
+    dry_run: bool = False,
+    settings: Sequence[str] | None = None,
+    allow_code: bool = False,
+    train_only: bool = False,
+) -> dict[str, Any] | None:
+    """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
+    chosen, output = _resolved(experiment, output, resume, settings or ())
+    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision)
+    run = Run(output or chosen.default_output)
+    if dry_run:
+        print_plan(chosen, run, _load)
+        return None
+    if run.file(CONFIG).is_file() and not resume:
+        raise InputError(
+            f"'{run.path}' already holds a run. Go on with it: gazetune run {experiment} --output {run.path} --resume, "
+            f"or choose another --output."
+        )
+    metrics, code = chosen_metrics(chosen.metrics, allow_code)
+    job = Job(chosen, run, pipeline.pick_device(device), metrics, code, skip_bad)
+    stimuli = _load(chosen.data)
+    with run.locked():
+        pipeline.begin(job)
+        pipeline.prepare(job, stimuli.name, stimuli)
+        pipeline.train(job, stimuli.name)
+        if train_only:
+            return None
+        pipeline.attend(job, stimuli.name)
+        pipeline.score(job, stimuli.name, trained_on=stimuli.name)
+        pipeline.conclude(job)
+    return _summary(job)
+
+
+def score_run(
+    path: Path, data: Sequence[str], device: str = "auto", skip_bad: bool = False, allow_code: bool = False
+) -> dict[str, Any]:
+    """Score the models of a run: again on its own test images, or on the data sets named as NAME=PATH."""
+    run = Run(path)
+    experiment = _of_run(run)
+    metrics, code = chosen_metrics(experiment.metrics, allow_code)
+    job = Job(experiment, run, pipeline.pick_device(device), metrics, code, skip_bad)
+    main = experiment.data.kind
+    others = [_load(Data(kind=n, path=p, split=experiment.data.split)) for n, p in map(_name_and_path, data)]
+    with run.locked():
+        if not others:
+            stimuli = _load(experiment.data)
+            pipeline.prepare(job, main, stimuli)
+            pipeline.attend(job, main)
+            pipeline.score(job, main, trained_on=main)
+        for stimuli in others:
+            # the limit was for the training data; of another data set every image is a test image
+            pipeline.prepare(replace(job, experiment=experiment.model_copy(update={"limit": None})), stimuli.name, stimuli, True)
+            pipeline.attend(job, stimuli.name)
+            pipeline.score(job, stimuli.name, trained_on=main)
+        pipeline.conclude(job)
+    return _summary(job)
+
+
+def inventory() -> dict[str, list[str]]:
+    """Everything that can be named on the command line or in a YAML file."""
+    return {
+        "experiments": experiment_names(),
+        "data sets": list(READERS),
+        "metrics": list(METRICS),
+        "attention methods": list(METHODS),
+        "targets": list(TARGETS),
+        "runs": [str(p.parent) for p in sorted(Path("runs").glob(f"*/{CONFIG}"))],
+    }
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    extra = {"_labels": job.experiment.labels(), "_roles": job.experiment.roles(), "_metrics": job.metrics, "_run": job.run.path}
+    return {**job.run.json(SUMMARY), **extra}
+
+
+def _load(data: Data) -> Stimuli:
+    if data.kind == "synthetic":
+        return load_synthetic(data.world)
+    if data.path is None:
+        raise InputError(f"The data set '{data.kind}' needs its folder: --data PATH. See 'gazetune fetch --help'.")
+    reader = READERS[data.kind]
+    return reader(Path(data.path))
+
+
+def _resolved(
+    name: str, output: Path | None, resume: bool, settings: Sequence[str]
+) -> tuple[Experiment, Path | None]:
+    """The experiment by name or file; or, for a run directory, the one it was made with."""
+    run = Run(name)
+    if not run.file(CONFIG).is_file():
+        return load_experiment(name, tuple(settings)), output
+    if not resume:
+        raise InputError(f"'{name}' is a run. Go on with it: gazetune run {name} --resume")
+    return load_experiment(str(run.file(CONFIG)), tuple(settings)), output or run.path
+
+
+def _of_run(run: Run) -> Experiment:
+    if not run.file(CONFIG).is_file():
+        raise InputError(f"'{run.path}' is not a run: it has no {CONFIG}. Make one with gazetune run.")
+    return parse(yaml.safe_load(run.file(CONFIG).read_text("utf-8")), str(run.file(CONFIG)))
+
+
+def _with_options(
+    experiment: Experiment, data: Sequence[str], weights: str | None, limit: int | None, seeds: str | None, precision: str | None
+) -> Experiment:
+    """The experiment with the options of the command line in place of its own settings."""
+    settings = experiment.model_dump(exclude_none=True)
+    for text in data:
+        name, path = _name_and_path(text, experiment.data.kind)
+        if name != experiment.data.kind:
+            raise InputError(f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.data.kind}'.")
+        settings["data"]["path"] = str(Path(path).expanduser().absolute())
+    if weights is not None:
+        folder = Path(weights).expanduser()
+        for model in settings["models"].values():
+            model["weights"] = str(folder.absolute()) if folder.is_dir() else weights
+    if seeds is not None:
+        try:
+            settings["seeds"] = tuple(int(s) for s in seeds.split(","))
+        except ValueError:
+            raise InputError(f"--seeds needs whole numbers, e.g. 0,1,2; got '{seeds}'.") from None
+    if limit is not None:
+        settings["limit"] = limit
+    if precision is not None:
+        settings["training"]["precision"] = precision
+    return parse(settings, experiment.name)
+
+
+def _name_and_path(text: str, default: str | None = None) -> tuple[str, str]:
+    name, found, path = text.partition("=")
+    if not found:
+        if default is None:
+            raise InputError(f"--data needs NAME=PATH here, NAME being one of {', '.join(READERS)}; got '{text}'.")
+        return default, text
+    if name not in READERS:
+        raise InputError(f"--data {text}: there is no data set '{name}'; there are {', '.join(READERS)}.")
+    return name, path

@@ -1,0 +1,13 @@
+"""What people saw and where they looked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gazetune.data.osie import load_osie
+from gazetune.data.stimuli import Stimuli
+from gazetune.data.table import load_table
+
+__all__ = ["READERS", "Stimuli", "load_osie", "load_table"]
+
+# a data set on disk: a folder (or file) in, Stimuli out; None: it is generated and needs no path
+READERS: dict[str, Callable[[Path], Stimuli] | None] = {"osie": load_osie, "table": load_table, "synthetic": None}

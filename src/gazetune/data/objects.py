@@ -1,0 +1,77 @@
+"""A user's own object annotations: `objects.csv`, one row an object.
+
+  image, category              needed; image as in the table of fixations
+  object                       optional name of the object; else the row's number
+  x, y, width, height          a box, in the frame of the fixations' x and y (the origin is the top left corner), or
+  mask                         an image file beside the CSV whose non-black pixels are the object
+  animate                      optional: true or false
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+from PIL import Image
+
+from gazetune.data.images import read_rgb
+from gazetune.data.stimuli import ObjectMask
+from gazetune.errors import InputError
+
+BOX = ("x", "y", "width", "height")
+
+
+def load_objects(
+    csv: Path, ids: tuple[str, ...], width: Int[np.ndarray, " image"], height: Int[np.ndarray, " image"]
+) -> Callable[[str], tuple[ObjectMask, ...]]:
+    """A function from an image id to its objects; masks are read when asked for, at the size of the image's frame.
+
+    Raises InputError: a column is missing, an image is not in the data set, a box is empty, a mask file is missing.
+    """
+    table = pd.read_csv(csv, dtype={"image": str, "object": str, "category": str, "mask": str})
+    has_boxes = all(c in table for c in BOX)
+    if "image" not in table or "category" not in table or not (has_boxes or "mask" in table):
+        raise InputError(
+            f"'{csv}' needs image, category and either x, y, width, height or mask; it has {', '.join(table.columns)}."
+        )
+    sizes = {i: (int(h), int(w)) for i, w, h in zip(ids, width, height, strict=True)}
+    unknown = [i for i in table["image"] if i not in sizes]
+    if unknown:
+        raise InputError(f"'{csv}' names the image '{unknown[0]}', which is not in the data set.")
+    by_image: dict[str, list[ObjectMask]] = {}
+    for number, row in enumerate(table.to_dict("records")):
+        by_image.setdefault(row["image"], []).append(_object(csv, number, row, sizes[row["image"]]))
+    return lambda image: tuple(by_image.get(image, ()))
+
+
+def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) -> ObjectMask:
+    """One object; the area of a mask counts its pixels, that of a box is width x height."""
+    named, animate = row.get("object"), row.get("animate")
+    mask_file = row.get("mask")
+    if isinstance(mask_file, str):
+        path = csv.parent / mask_file
+        decode, area = (lambda: _painted(path, size)), float(_painted(path, size).sum())
+    else:
+        x, y, w, h = (float(row.get(c, float("nan"))) for c in BOX)
+        if not (w > 0 and h > 0 and np.isfinite(x + y)):
+            raise InputError(f"'{csv}', line {number + 2}: needs a mask, or a box with numbers and a width and height above 0.")
+        decode, area = (lambda: _boxed(x, y, w, h, size)), w * h
+    return ObjectMask(
+        id=str(number) if named is None or pd.isna(named) else str(named),
+        category=str(row["category"]),
+        area_px2=area,
+        animate=None if animate is None or pd.isna(animate) else bool(animate),
+        decode=decode,
+    )
+
+
+def _painted(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    mask = Image.fromarray(read_rgb(path).any(axis=2))
+    return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.NEAREST), dtype=bool)
+
+
+def _boxed(x: float, y: float, w: float, h: float, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    down, across = np.arange(size[0])[:, None] + 0.5, np.arange(size[1])[None, :] + 0.5
+    return (across >= x) & (across < x + w) & (down >= y) & (down < y + h)

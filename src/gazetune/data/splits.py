@@ -1,0 +1,88 @@
+"""Which images train, validate and test: fixed rules, named in the YAML, never random per run."""
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import BaseModel, ConfigDict, Field
+
+from gazetune.data.stimuli import Stimuli
+from gazetune.errors import InputError
+
+SplitName = Literal["train", "validation", "test"]
+NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+class _Rule(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Modulo(_Rule):
+    """(number in the image's name - minus) mod modulus; the lists say which remainders go where."""
+
+    rule: Literal["modulo"]
+    modulus: int = Field(gt=0)
+    minus: int = 0
+    train: tuple[int, ...] = ()
+    validation: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+
+
+class Hash(_Rule):
+    """The sha256 of the image's name mod 100; shares in percent, the same for ever, whatever images come or go."""
+
+    rule: Literal["hash"]
+    train: int = 70
+    validation: int = 10
+    test: int = 20
+
+
+class Given(_Rule):
+    """The data set says it: a column `split` with train, validation or test."""
+
+    rule: Literal["given"]
+
+
+class Whole(_Rule):
+    """Every image is a test image: for a data set that nothing was trained on."""
+
+    rule: Literal["all_test"]
+
+
+Split = Annotated[Modulo | Hash | Given | Whole, Field(discriminator="rule")]
+
+
+def _number(image: str) -> int:
+    digits = re.findall(r"\d+", image)
+    if not digits:
+        raise InputError(f"The split rule 'modulo' needs a number in every image name; '{image}' has none. Use 'hash'.")
+    return int(digits[-1] if "." not in image else (re.findall(r"\d+", image.rsplit(".", 1)[0]) or digits)[-1])
+
+
+def split_of(stimuli: Stimuli, rule: Split) -> tuple[SplitName | None, ...]:
+    """The split of each image, None for images that the rule leaves out.
+
+    Raises InputError: an image name without a number, or no split column where the rule needs one.
+    """
+    if isinstance(rule, Whole):
+        return ("test",) * len(stimuli)
+    if isinstance(rule, Given):
+        if stimuli.given_split is None:
+            raise InputError(f"The split rule 'given' needs a column 'split' in the table of '{stimuli.name}'.")
+        wrong = sorted(set(stimuli.given_split) - {*NAMES, ""})
+        if wrong:
+            raise InputError(f"The column 'split' may say train, validation or test, not {', '.join(map(repr, wrong))}.")
+        return tuple(next((n for n in NAMES if n == s), None) for s in stimuli.given_split)
+    if isinstance(rule, Modulo):
+        places = {r: name for name in NAMES for r in getattr(rule, name)}
+        return tuple(places.get((_number(i) - rule.minus) % rule.modulus) for i in stimuli.ids)
+    bounds = np.cumsum([rule.train, rule.validation, rule.test])
+    bucket = [int(hashlib.sha256(i.encode()).hexdigest(), 16) % 100 for i in stimuli.ids]
+    return tuple(next((n for n, b in zip(NAMES, bounds, strict=True) if k < b), None) for k in bucket)
+
+
+def members(split: tuple[SplitName | None, ...], name: SplitName, limit: int | None = None) -> Int[np.ndarray, " kept"]:
+    """Positions of the images of one split, in the data set's order; at most `limit` of them."""
+    return np.array([i for i, s in enumerate(split) if s == name], dtype=np.int64)[:limit]

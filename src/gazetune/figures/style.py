@@ -1,0 +1,41 @@
+"""One look for every figure: colours safe for colour-blind readers, distinct markers, one way to save."""
+
+import io
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gazetune.run import Run
+
+mpl.use("Agg")
+
+HUMAN_COLOUR, REFERENCE_COLOUR, CONTROL_COLOUR = "#FFFFFF", "#D55E00", "#8A8A8A"
+OTHERS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # Okabe & Ito (2008)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MAP, DIFFERENCE = "cividis", "RdBu_r"
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "gazetune",
+}
+
+
+def colours(roles: Mapping[str, str]) -> dict[str, str]:
+    """A colour for each model by its role: orange the reference, grey the controls, Okabe and Ito's for the rest."""
+    rest = iter(OTHERS * len(roles))
+    fixed = {"reference": REFERENCE_COLOUR, "control": CONTROL_COLOUR}
+    return {key: fixed.get(role) or next(rest) for key, role in roles.items()}
+
+
+def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None) -> list[str]:
+    """Write a figure as PNG, and the numbers it was drawn from as CSV beside it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    written = [run.write(f"figures/{name}.png", buffer.getvalue())]
+    return written + ([run.write_table(f"figures/{name}", drawn)] if drawn is not None else [])

@@ -1,0 +1,40 @@
+"""The metrics of alignment, each with what others need to know to use and to show it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gazetune.metrics.saliency import auc_judd, cc, entropy_bits, kl, nss, sauc, sim
+
+Need = Literal["attention", "density", "fixations", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A function of maps that gives one value an image.
+
+    function: takes the maps named in `needs`, in that order, each [image, height, width], and returns [image].
+    unit: of the value, for axes and tables. better: which way is better (neither: it describes).
+    needs: `attention` (0..1), human `density` (0..1), `fixations` (per pixel), `elsewhere` (fixations per pixel of the
+    training images, one map for all).
+    """
+
+    function: Callable[..., Float[Tensor, " image"]]
+    unit: str
+    better: Literal["higher", "lower", "neither"]
+    needs: tuple[Need, ...]
+    label: str = ""
+
+
+METRICS: dict[str, Metric] = {
+    "cc": Metric(cc, "r", "higher", ("attention", "density"), "CC"),
+    "nss": Metric(nss, "SD", "higher", ("attention", "fixations"), "NSS"),
+    "auc_judd": Metric(auc_judd, "area", "higher", ("attention", "fixations"), "AUC-Judd"),
+    "kl": Metric(kl, "nats", "lower", ("attention", "density"), "KL"),
+    "sim": Metric(sim, "overlap", "higher", ("attention", "density"), "SIM"),
+    "entropy_bits": Metric(entropy_bits, "bits", "neither", ("attention",), "Entropy"),
+    "sauc": Metric(sauc, "area", "higher", ("attention", "fixations", "elsewhere"), "sAUC"),
+}

@@ -1,0 +1,52 @@
+"""What a run would do, what it needs and what is missing: `--dry-run`."""
+
+from collections.abc import Callable
+
+from gazetune.backbones import load_backbone
+from gazetune.data import Stimuli
+from gazetune.data.splits import NAMES, members, split_of
+from gazetune.errors import InputError
+from gazetune.experiment import Data, Experiment
+from gazetune.run import Run
+
+
+def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]) -> None:
+    """Print the plan. Raises InputError at the end if something that the run needs is missing."""
+    missing: list[str] = []
+    print(f"experiment {experiment.name}, into {run.path}")
+    counts = _data(experiment, load, missing)
+    for entry in experiment.entries():
+        try:
+            backbone = load_backbone(entry.model.weights, experiment.image_size)
+        except InputError as reason:
+            missing.append(str(reason))
+            print(f"model {entry.key}: {entry.model.weights} - missing")
+            continue
+        total = sum(p.numel() for p in backbone.model.parameters())
+        learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
+        print(f"model {entry.key}: {entry.model.weights}; {backbone.preprocessing()}")
+        print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
+        if entry.seed is not None:
+            steps = experiment.training.steps(counts["train"]) if counts else "?"
+            print(f"; targets {entry.model.targets}; at most {steps} steps of {experiment.training.batch_size} images", end="")
+        print()
+    print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
+    print("writes stimuli/, cache/, checkpoints/, attention/, scores/, images.csv, tests.csv, summary.json, figures/, report.html")
+    if missing:
+        raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
+
+
+def _data(experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]) -> dict[str, int]:
+    try:
+        stimuli = load(experiment.data)
+        parts = split_of(stimuli, experiment.data.split)
+    except InputError as reason:
+        missing.append(str(reason))
+        print(f"data {experiment.data.kind}: missing")
+        return {}
+    counts = {str(name): len(members(parts, name, experiment.limit)) for name in NAMES}
+    split = ", ".join(f"{n} {name}" for name, n in counts.items())
+    print(f"data {experiment.data.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
+    if experiment.data.path:
+        print(f"  from {experiment.data.path}")
+    return counts

@@ -1,0 +1,112 @@
+"""A data set made ready in the run directory: fixations on the map grid, photos as uint8, and who is left out why."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+
+from gazetune.data.decoded import Pixels, decode, open_decoded
+from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
+from gazetune.data.stimuli import Stimuli
+from gazetune.errors import InputError
+from gazetune.maps import Human, Points, grid_points
+from gazetune.run import Run, move
+
+COLUMNS = ("row", "column", "weight", "offsets", "sigma_px")
+NO_FIXATION = "no fixation"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The images of a run, in one order for table, points and pixels.
+
+    table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
+    """
+
+    name: str
+    table: pd.DataFrame
+    points: Points
+    classes: tuple[str, ...]
+    folder: Path
+
+    def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
+        """Positions of the images of a split that can be used: readable, and with fixations unless they are tested."""
+        usable = self.table["reason"].isna() | ((self.table["reason"] == NO_FIXATION) & (split == "test"))
+        return np.flatnonzero(usable & (self.table["split"] == split))
+
+    def pixels(self, size: tuple[int, int]) -> Pixels:
+        """The decoded photos at a model's input size."""
+        return open_decoded(self.folder / decoded_name(self.name, size))
+
+
+def decoded_name(dataset: str, size: tuple[int, int]) -> str:
+    """Where the decoded photos of a data set lie; the folder may be deleted, it is made anew when needed."""
+    return f"cache/{dataset}-{size[0]}x{size[1]}.npy"
+
+
+def decoded_size(run: Run, dataset: str) -> tuple[int, int]:
+    """(height, width) of the largest decoded photos there are of a data set."""
+    names = [path.stem.rpartition("-")[2] for path in run.file("cache").glob(f"{dataset}-*.npy")]
+    return max((int(h), int(w)) for h, _, w in (name.partition("x") for name in names))
+
+
+def chosen(stimuli: Stimuli, split: Split, limit: int | None) -> tuple[Stimuli, tuple[SplitName, ...]]:
+    """The images that a split uses, at most `limit` of each part, with the part each belongs to."""
+    parts = split_of(stimuli, split)
+    index = np.sort(np.concatenate([members(parts, name, limit) for name in NAMES]))
+    return stimuli.take(index), tuple(parts[i] for i in index)  # type: ignore[misc]
+
+
+def prepare_points(run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int) -> list[str]:
+    """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
+    points = grid_points(stimuli, human, size)
+    tensors = {c: torch.from_numpy(np.ascontiguousarray(getattr(points, c))) for c in COLUMNS}
+    about = {
+        "size": size,
+        "classes": list(stimuli.classes),
+        "table": {
+            "image": list(stimuli.ids),
+            "split": list(parts),
+            "width": stimuli.width.tolist(),
+            "height": stimuli.height.tolist(),
+            "fixations": np.diff(points.offsets).tolist(),
+            "outside": (np.zeros(len(stimuli), int) if stimuli.outside is None else stimuli.outside).tolist(),
+            "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
+        },
+    }
+    return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, {"about": json.dumps(about)})]
+
+
+def prepare_photos(run: Run, name: str, stimuli: Stimuli, size: tuple[int, int], skip_bad: bool) -> list[str]:
+    """Decode all photos at one size into the run's cache, and note which could not be read.
+
+    Raises InputError naming the first unreadable photo, unless `skip_bad`.
+    """
+    target = decoded_name(name, size)
+    unreadable = decode(stimuli, size, run.file(target), move)
+    if unreadable and not skip_bad:
+        run.file(target).unlink()
+        first = next(iter(unreadable.values()))
+        raise InputError(f"{len(unreadable)} of {len(stimuli)} images cannot be used. The first: {first}")
+    return [target, run.write_json(target.replace(".npy", ".json"), unreadable)]
+
+
+def load_prepared(run: Run, name: str) -> Prepared:
+    """What the two functions above wrote, with the unreadable photos of every input size marked."""
+    file = f"stimuli/{name}.safetensors"
+    columns = {key: value.numpy() for key, value in run.tensors(file).items()}
+    about = json.loads(run.metadata(file)["about"])
+    table = pd.DataFrame(about["table"]).astype({"label": "Int64"})
+    table["reason"] = pd.Series(pd.NA, index=table.index, dtype="str")
+    table.loc[table["fixations"] == 0, "reason"] = NO_FIXATION
+    unreadable: Mapping[str, str] = {}
+    for path in sorted(run.file("cache").glob(f"{name}-*.json")):
+        unreadable = {**unreadable, **run.json(f"cache/{path.name}")}
+    bad = table["image"].isin(list(unreadable))
+    table.loc[bad, "reason"] = table.loc[bad, "image"].map(dict(unreadable))
+    return Prepared(name, table, Points(**columns, size=about["size"]), tuple(about["classes"]), run.path)

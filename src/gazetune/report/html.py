@@ -1,0 +1,87 @@
+"""report.html: one self-contained file with the answer, every table and every figure."""
+
+import base64
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from gazetune.metrics import Metric
+from gazetune.report.words import answer, number, p_value, table_rows
+from gazetune.run import CONFIG, PROVENANCE, Run
+
+ALT = {
+    "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",
+    "examples": "Test images from the largest gain in CC to the smallest: photo, human fixation density, the attention "
+    "map of each model, and what tuning moved (red: more attention, blue: less).",
+}
+
+
+def write_report(
+    run: Run, main: str, roles: Mapping[str, str], labels: Mapping[str, str], metrics: Mapping[str, Metric]
+) -> list[str]:
+    """Write report.html from the run's summary, tests and figures. Names are escaped: they appear as text."""
+    summary, provenance = run.json("summary.json"), run.json(PROVENANCE)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((resources.files("gazetune") / "report" / "template.html").read_text("utf-8"))
+    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    host = provenance["host"]
+    page = template.render(
+        title=f"gazetune: {summary['experiment']}",
+        answer=answer(summary, main, roles, labels),
+        metrics=[heading(name, metric) for name, metric in metrics.items()],
+        datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
+        figures=[_figure(run, name) for name in ALT if run.file(f"figures/{name}.png").is_file()],
+        training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
+        command=provenance["command"],
+        environment=f"gazetune {provenance['gazetune']} (commit {provenance['commit'] or 'unknown'}), Python "
+        f"{provenance['python']}, {packages}, on {host['system']} ({provenance['device']}).",
+        config=run.file(CONFIG).read_text("utf-8"),
+    )
+    return [run.write("report.html", page)]
+
+
+def heading(name: str, metric: Metric) -> str:
+    """A metric's name with an arrow towards better."""
+    return (metric.label or name) + {"higher": " ↑", "lower": " ↓", "neither": ""}[metric.better]
+
+
+def _dataset(summary: dict[str, Any], name: str, labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    about = summary["datasets"][name]
+    left_out = "; ".join(f"{n} with {why}" for why, n in about["images_with_a_reason"].items()) or "none"
+    images = ", ".join(f"{n} {split}" for split, n in about["images"].items() if n)
+    accuracy = [
+        (labels[a["model"]], a["n"], f"{a['top1']:.1%}", f"{a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}", f"{a['top5']:.1%}")
+        for a in summary.get("accuracy", [])
+        if a["dataset"] == name
+    ]
+    tests = [t for t in summary["tests"] if t["dataset"] == name]
+    return {
+        "name": name,
+        "n": about["images"]["test"],
+        "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
+        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
+        "rows": table_rows(summary, name, labels, list(metrics)),
+        "tests": [_test(t, labels, metrics) for t in tests],
+        "accuracy": accuracy,
+    }
+
+
+def _test(test: dict[str, Any], labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    first, second = (labels.get(test[k], test[k].replace("_", " ")) for k in ("first", "second"))
+    interval = f"{number(test['ci_low'])} to {number(test['ci_high'])}"
+    name = metrics[test["metric"]].label or test["metric"]
+    values = (str(test["n"]), number(test["difference"]), interval, number(test["t"], 2), str(test["df"]))
+    return (name, first, second, *values, p_value(test["p"]), number(test["d"], 2))
+
+
+def _training(label: str, state: dict[str, Any]) -> tuple[str, ...]:
+    start = state["evaluated"].get("0")
+    share = f"{state['parameters']:,} ({state['learnable'] / state['parameters']:.1%})"
+    losses = (number(start), number(state["best_loss"]), "yes" if state["stopped_early"] else "no")
+    return (label, f"{state['learnable']:,}", share, str(state["step"]), str(state["best_step"]), *losses)
+
+
+def _figure(run: Run, name: str) -> dict[str, str]:
+    return {"alt": ALT[name], "data": base64.b64encode(run.file(f"figures/{name}.png").read_bytes()).decode()}

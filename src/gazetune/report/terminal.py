@@ -1,0 +1,42 @@
+"""The tables of a run in the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gazetune.report.html import heading
+from gazetune.report.words import ROWS, answer, number, p_value, table_rows
+
+
+def print_summary(summary: dict[str, Any], console: Console) -> None:
+    """Print alignment, tests and accuracy of every data set of a run, and where the report lies."""
+    labels, roles, metrics = summary["_labels"], summary["_roles"], summary["_metrics"]
+    for dataset, about in summary["datasets"].items():
+        table = Table(title=f"{dataset}: mean ± SD over {about['images']['test']} test images", title_justify="left")
+        for name in ("", *(heading(name, metric) for name, metric in metrics.items())):
+            table.add_column(name, justify="right" if name else "left", no_wrap=True)
+        for row in table_rows(summary, dataset, labels, list(metrics)):
+            table.add_row(*row)
+        console.print(table)
+        console.print(_tests(summary, dataset, roles, labels, metrics))
+        for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
+            interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
+            console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
+        console.print(answer(summary, dataset, roles, labels))
+    console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
+
+
+def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> Table:
+    """The tuned models against everything else; tests.csv has every pair."""
+    table = Table(title="paired t-tests of the tuned model (all pairs: tests.csv)", title_justify="left")
+    for name in ("metric", "against", "n", "difference [95 %]", "t", "p", "d"):
+        table.add_column(name, justify="left" if name in ("metric", "against") else "right", no_wrap=True)
+    tuned = {key for key, role in roles.items() if role == "tuned"}
+    for t in summary["tests"]:
+        if t["dataset"] == dataset and t["first"] in tuned:
+            interval = f"{number(t['difference'])} [{number(t['ci_low'])}, {number(t['ci_high'])}]"
+            rival = ROWS.get(t["second"], labels.get(t["second"], t["second"]))
+            name = metrics[t["metric"]].label or t["metric"]
+            table.add_row(name, rival, str(t["n"]), interval, number(t["t"], 1), p_value(t["p"]), number(t["d"], 2))
+    return table

@@ -1,0 +1,69 @@
+"""A run's numbers as words and table cells: the same in the terminal and on the page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gazetune.tables import HUMAN, MEAN_MAP
+
+ROWS = {HUMAN: "human", MEAN_MAP: "mean training map"}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number as text; a dash for what could not be computed."""
+    if value is None or value != value:
+        return "–"
+    return str(value) if isinstance(value, str) else f"{value:.{digits}f}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value to two digits, as a power of ten where it is small."""
+    return "–" if p is None or p != p else f"{p:.3f}" if p >= 0.001 else "<1e-300" if p == 0 else f"{p:.1e}"
+
+
+def table_rows(summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str]) -> list[list[str]]:
+    """One row a model: its label, then mean ± SD of each metric."""
+    cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
+    shown = [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
+    return [
+        [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m))) for m in metrics)] for key in shown
+    ]
+
+
+def _cell(found: Mapping[str, Any] | None) -> str:
+    return "–" if found is None else f"{number(found['mean'])} ± {number(found['sd'])}"
+
+
+def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    """One paragraph: did alignment rise, was it specific, is it more than the centre, what did it cost."""
+    tuned = next((k for k, role in roles.items() if role == "tuned"), None)
+    reference = next(k for k, role in roles.items() if role == "reference")
+    if tuned is None:
+        return f"{len(roles)} models were compared on the same images; nothing was trained."
+    rivals = [reference, *(k for k, role in roles.items() if role == "control"), MEAN_MAP]
+    sentences = []
+    for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
+        parts = [_against(summary, dataset, metric, tuned, rival, labels) for rival in rivals]
+        if any(parts):
+            sentences.append(f"{name} of the tuned model: " + "; ".join(p for p in parts if p) + ".")
+    right = {a["model"]: a for a in summary.get("accuracy", []) if a["dataset"] == dataset}
+    if tuned in right and reference in right:
+        a, b = right[reference], right[tuned]
+        sentences.append(f"Accuracy on the {a['n']} test images: {a['top1']:.1%} before, {b['top1']:.1%} after.")
+    return " ".join(sentences) or "The tuned model could not be tested against its reference."
+
+
+def _against(
+    summary: Mapping[str, Any], dataset: str, metric: str, tuned: str, rival: str, labels: Mapping[str, str]
+) -> str:
+    for t in summary["tests"]:
+        if (t["dataset"], t["metric"], t["first"], t["second"]) == (dataset, metric, tuned, rival):
+            name = ROWS.get(rival, labels.get(rival, rival))
+            change = f"{number(t['mean_first'])} against {number(t['mean_second'])} of {name}"
+            interval = f"95 % interval {number(t['ci_low'])} to {number(t['ci_high'])}"
+            return f"{change} (difference {t['difference']:+.3f}, {interval}, n = {t['n']}, p {_compared(t['p'])})"
+    return ""
+
+
+def _compared(p: float | None) -> str:
+    text = p_value(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"

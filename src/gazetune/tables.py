@@ -1,0 +1,142 @@
+"""The tidy tables of a run: scores per data set, then images.csv, tests.csv, predictions.csv and summary.json."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gazetune.attention.extract import read_maps
+from gazetune.maps import densities, min_max, upsampled
+from gazetune.metrics import Metric
+from gazetune.metrics.saliency import entropy_bits
+from gazetune.metrics.score import batches, score_points
+from gazetune.parity.predict import accuracy, predictions
+from gazetune.prepared import NO_FIXATION, Prepared, load_prepared
+from gazetune.priors import fixation_counts, mean_training_map
+from gazetune.run import SUMMARY, Json, Run
+from gazetune.statistics.compare import compare, describe
+
+HUMAN, MEAN_MAP = "human", "mean_training_map"
+Models = Mapping[str, tuple[str, int | None]]  # key of a model -> its name and seed
+
+
+def maps_folder(dataset: str, key: str) -> str:
+    """Where the attention grids of a model on a data set lie."""
+    return f"attention/{dataset}/{key}"
+
+
+def write_scores(
+    run: Run, test: Prepared, training: Prepared, models: Models, attention: str, metrics: Mapping[str, Metric]
+) -> list[str]:
+    """Score the humans, the mean training map and every model on the test images of a data set: `scores/NAME.csv`.
+
+    The mean training map and the negatives of the shuffled AUC come from the fixations of the training images.
+    """
+    rows = test.rows("test")
+    points, seen = test.points.take(rows), training.points.take(training.rows("train"))
+    elsewhere = fixation_counts(seen)
+    entropy = np.concatenate([entropy_bits(densities(points, index)).double().numpy() for index in batches(len(rows))])
+    empty = np.where(np.diff(points.offsets) == 0, NO_FIXATION, None)
+    scored = {(HUMAN, None, "density"): pd.DataFrame({"entropy_bits": entropy, "reason": empty})}
+    if len(seen):
+        prior = min_max(mean_training_map(seen)[None])
+        centre = score_points(lambda index: prior.expand(len(index), -1, -1), points, elsewhere, metrics)
+        scored[MEAN_MAP, None, "prior"] = centre
+    for key, (name, seed) in models.items():
+        grids = read_maps(run, maps_folder(test.name, key))["grid"]
+        values = score_points(lambda i, g=grids: upsampled(g[torch.from_numpy(i)], points.size), points, elsewhere, metrics)
+        scored[name, seed, attention] = values
+    table = _stacked(test, rows, scored, ("model", "seed", "attention"))
+    ordered = [c for c in table if c not in (*metrics, "reason")]
+    written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
+    return written + _write_predictions(run, test, rows, models)
+
+
+def _stacked(test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Tables over the same images, one below the other, each with its names in front."""
+    images = test.table["image"].to_numpy()[rows]
+    frames = []
+    for values, part in parts.items():
+        first = {"dataset": test.name, "image": images, **dict(zip(names, values, strict=True))}
+        frames.append(pd.concat([pd.DataFrame(first).astype({"seed": "Int64"}), part], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Models) -> list[str]:
+    """`scores/NAME-predictions.csv`, where the images have labels and the models a head for these classes."""
+    labels = test.table["label"].iloc[rows]
+    if not test.classes or labels.isna().any() or (labels < 0).any():
+        return []
+    found = {key: read_maps(run, maps_folder(test.name, key)).get("logits") for key in models}
+    right = {
+        models[key]: predictions(logits, labels.to_numpy(dtype=np.int64))
+        for key, logits in found.items()
+        if logits is not None and logits.shape[1] == len(test.classes)
+    }
+    if not right:
+        return []
+    return [run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows, right, ("model", "seed")))]
+
+
+def keyed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `key`: the model's name, with its seed where it has one."""
+    seed = table["seed"].astype("string")
+    return table.assign(key=table["model"].where(seed.isna(), table["model"] + "-s" + seed.fillna("")))
+
+
+def test_order(models: Models, reference: str) -> list[str]:
+    """The order in which rows are tested, later against earlier: humans, the reference, the mean map, then the others.
+
+    Models stand in reverse, so that the first trained one of an experiment is tested against all the rest.
+    """
+    others = [key for key, (name, _) in reversed(list(models.items())) if name != reference]
+    return [HUMAN, *(key for key, (name, _) in models.items() if name == reference), MEAN_MAP, *others]
+
+
+def write_tables(run: Run, models: Models, reference: str, metrics: Sequence[str], about: Mapping[str, Json]) -> list[str]:
+    """images.csv, tests.csv, predictions.csv and summary.json from the scores of all data sets of the run."""
+    scores = pd.concat([_read(run, p.stem) for p in _score_files(run)], ignore_index=True)
+    order = test_order(models, reference)
+    shown = [HUMAN, MEAN_MAP, *models]
+    tests = compare(keyed(scores), metrics, order)
+    summary: dict[str, Json] = {
+        **about,
+        "datasets": {name: _datasets(load_prepared(run, name)) for name in scores["dataset"].unique()},
+        "training": {key: run.json(f"checkpoints/{key}/training.json") for key, (_, s) in models.items() if s is not None},
+        "alignment": describe(keyed(scores), metrics, shown).to_dict("records"),
+        "tests": tests.to_dict("records"),
+    }
+    written = [run.write_table("images", scores), run.write_table("tests", tests)]
+    answers = [_read(run, p.stem + "-predictions") for p in _score_files(run) if _answered(run, p.stem)]
+    if answers:
+        table = pd.concat(answers, ignore_index=True)
+        written.append(run.write_table("predictions", table))
+        groups = keyed(table).groupby(["dataset", "key"], sort=False)
+        summary["accuracy"] = [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]
+    return [*written, run.write_json(SUMMARY, summary)]
+
+
+def _score_files(run: Run) -> list:  # type: ignore[type-arg]
+    return sorted(p for p in run.file("scores").glob("*.csv") if not p.stem.endswith("-predictions"))
+
+
+def _answered(run: Run, name: str) -> bool:
+    return run.file(f"scores/{name}-predictions.csv").is_file()
+
+
+def _read(run: Run, name: str) -> pd.DataFrame:
+    return run.table(f"scores/{name}")
+
+
+def _datasets(prepared: Prepared) -> dict[str, Json]:
+    """How many images and fixations each split has, and how many were left out for what reason."""
+    table = prepared.table
+    used = {split: int(len(prepared.rows(split))) for split in ("train", "validation", "test")}
+    why = table["reason"].fillna("").str.split(" (", regex=False).str[0]
+    return {
+        "images": used,
+        "fixations": int(table["fixations"].sum()),
+        "fixations_outside_their_image": int(table["outside"].sum()),
+        "images_with_a_reason": why[why != ""].value_counts().to_dict(),
+    }

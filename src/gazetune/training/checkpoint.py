@@ -1,0 +1,73 @@
+"""Where a training leaves its state, its best weights and its log in the run directory."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from torch import Tensor
+
+from gazetune.backbones import Backbone
+from gazetune.errors import InputError
+from gazetune.progress import say
+from gazetune.run import Run
+from gazetune.training.loop import Keeper, State
+
+
+def resume_file(key: str) -> str:
+    """The state that a training goes on from: one safetensors file with JSON in its header."""
+    return f"checkpoints/{key}/resume.safetensors"
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
+    """The functions by which a training of the model `key` keeps what it has.
+
+    `inputs` is a fingerprint of everything the training depends on: a state of other inputs, or a damaged one, is
+    named and not used. Lines of the log that come after the state are taken out, for they will be written again.
+    """
+    name = resume_file(key)
+
+    def save_state(state: State, tensors: dict[str, Tensor]) -> None:
+        about = {"state": json.dumps(asdict(state)), "inputs": inputs, "sha256": _digest(tensors)}
+        run.write_tensors(name, tensors, about)
+
+    def load_state() -> tuple[State, dict[str, Tensor]] | None:
+        found = _found(run, name, inputs)
+        step = found[0].step if found else -1
+        run.rewind_log(lambda line: line["model"] != key or line["step"] <= step)
+        return found
+
+    def log(entry: dict[str, float | int | str]) -> None:
+        run.log({"model": key, **entry})
+
+    return Keeper(save_state, load_state, lambda: _save_best(run, key, student), log)
+
+
+def _save_best(run: Run, key: str, student: Backbone) -> None:
+    run.write_folder(f"checkpoints/{key}/best", student.save)
+
+
+def _found(run: Run, name: str, inputs: str) -> tuple[State, dict[str, Tensor]] | None:
+    if not run.file(name).is_file():
+        return None
+    try:
+        about, tensors = run.metadata(name), run.tensors(name)
+    except InputError as reason:
+        say(f"warning: {reason} It is not used; the training starts anew.")
+        return None
+    if about.get("inputs") != inputs:
+        say(f"'{run.file(name)}' belongs to other settings or data and is not used; the training starts anew.")
+        return None
+    if about["sha256"] != _digest(tensors):
+        say(f"warning: '{run.file(name)}' is damaged (its sha256 is wrong) and is not used; the training starts anew.")
+        return None
+    state = State(**json.loads(about["state"]))
+    say(f"going on from step {state.step}")
+    return state, tensors
