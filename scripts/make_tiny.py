@@ -6,7 +6,10 @@ It learns to name the main object of a scene. Training scenes come from seeds 10
 may use (they use small seeds); held-out accuracy is that on the first 500 scenes of seed 0. The same settings on
 the same machine and threads give the same weights.
 
-RESULT
+Drawing 24,000 scenes takes about a minute on two CPU cores. The 900 steps of the shipped weights took 767 s on cores
+that others used too (0.35 s a step where they do not: 5 to 6 minutes), and the model names the main object of 87.0 % of
+the held-out scenes. It stops there on purpose: step 1,000 of a 1,600-step schedule was already at 91 %, and a model
+near 100 % would leave no room to see a gain.
 """
 
 import argparse
@@ -139,6 +142,7 @@ def save(model: ViTForImageClassification, folder: Path) -> None:
         size={"height": SIDE, "width": SIDE}, resample=3, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
     processor.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone, and the package is for all
 
 
 def main() -> None:

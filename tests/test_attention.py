@@ -76,9 +76,14 @@ def test_gradient_of_the_rollout_passes_gradcheck_on_the_tiny_model():
     backbone = load_backbone("tiny")
     backbone.model.double()
     learn = backbone.learnable()
-    photo = torch.randint(0, 256, (1, 3, *backbone.image_size), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    photo = torch.randint(
+        0, 256, (1, 3, *backbone.image_size), dtype=torch.uint8, generator=torch.Generator().manual_seed(2)
+    )
     # one bias of an early and one of a late layer: 64 numbers each, moved by finite differences
-    early, late = [n for n in learn if n.endswith("q_proj.bias")][1], [n for n in learn if n.endswith("v_proj.bias")][-2]
+    early, late = (
+        [n for n in learn if n.endswith("q_proj.bias")][1],
+        [n for n in learn if n.endswith("v_proj.bias")][-2],
+    )
 
     def read(first, second):
         def forward(x):
@@ -108,7 +113,10 @@ class Wrapper(torch.nn.Module):
         (lambda: DeiTForImageClassificationWithTeacher(DeiTConfig(**SMALL, image_size=32, num_labels=3)), 2),
         (lambda: Dinov2Model(Dinov2Config(**SMALL, image_size=48)), 1),
         (lambda: Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL, image_size=48, num_register_tokens=4)), 5),
-        (lambda: ViTForImageClassification(ViTConfig(**SMALL, image_size=64, num_labels=3)), 1),  # positions interpolated
+        (
+            lambda: ViTForImageClassification(ViTConfig(**SMALL, image_size=64, num_labels=3)),
+            1,
+        ),  # positions interpolated
     ],
 )
 def test_families_give_maps_and_gradients(model, prefix):

@@ -57,7 +57,11 @@ def test_sigma_in_degrees_follows_the_frame():
 
 
 def test_options_choose_fixations():
-    times = {"order": np.array([0, 1, 2]), "onset_ms": np.array([0.0, 300, 600]), "duration_ms": np.array([100.0, 200, 400])}
+    times = {
+        "order": np.array([0, 1, 2]),
+        "onset_ms": np.array([0.0, 300, 600]),
+        "duration_ms": np.array([100.0, 200, 400]),
+    }
     data = study([1, 2, 3], [1, 1, 1], **times)
     assert len(grid_points(data, Human(drop_first=True)).row) == 2
     assert len(grid_points(data, Human(window_ms=(300, 600))).row) == 1

@@ -17,7 +17,11 @@ def scene(seed, n=3, size=12, ties=False):
     fixations = rng.poisson(0.1, (n, size, size))
     fixations[:, 0, 0] += 1
     smooth = rng.random((n, size, size))
-    return min_max(torch.tensor(attention).double()), min_max(torch.tensor(smooth).double()), torch.tensor(fixations).double()
+    return (
+        min_max(torch.tensor(attention).double()),
+        min_max(torch.tensor(smooth).double()),
+        torch.tensor(fixations).double(),
+    )
 
 
 SEEDS = st.integers(0, 2**31)
@@ -51,7 +55,9 @@ def test_cc_and_nss_and_entropy_equal_independent_references(seed):
         z = (a - a.mean()) / a.std()
         assert nss(attention, fixations)[i].item() == pytest.approx(np.repeat(z.ravel(), f.ravel()).mean(), abs=1e-6)
         assert entropy_bits(attention)[i].item() == pytest.approx(entropy(a.ravel(), base=2), abs=1e-5)
-        assert kl(attention, density)[i].item() == pytest.approx(entropy(d.ravel() + 1e-10, a.ravel() + 1e-10), abs=1e-6)
+        assert kl(attention, density)[i].item() == pytest.approx(
+            entropy(d.ravel() + 1e-10, a.ravel() + 1e-10), abs=1e-6
+        )
 
 
 @given(SEEDS, st.booleans())
@@ -98,7 +104,7 @@ def test_no_fixation_and_constant_maps_give_nan():
     for value in (
         cc(constant, density), nss(constant, fixations), auc_judd(constant, fixations), kl(constant, density),
         sim(constant, density), entropy_bits(constant), sauc(constant, fixations, fixations[:1]),
-        nss(attention, fixations * 0), auc_judd(attention, fixations * 0), sauc(attention, fixations * 0, fixations[:1]),
+        nss(attention, 0 * fixations), auc_judd(attention, 0 * fixations), sauc(attention, 0 * fixations, fixations[:1]),
         cc(attention, constant), kl(attention, constant), sim(attention, constant),
     ):  # fmt: skip
         assert value.isnan().all()

@@ -17,8 +17,12 @@ app = typer.Typer(
     help="Teach a vision transformer to look where people look, and prove what that changed and what it cost.",
 )  # fmt: skip
 
-ExperimentName = Annotated[str, typer.Argument(help="A built-in experiment (gazetune ls), a YAML file, or a run to go on with.")]
-DataPaths = Annotated[list[str] | None, typer.Option("--data", help="Where the data lie: PATH, or NAME=PATH.", metavar="[NAME=]PATH")]
+ExperimentName = Annotated[
+    str, typer.Argument(help="A built-in experiment (gazetune ls), a YAML file, or a run to go on with.")
+]
+DataPaths = Annotated[
+    list[str] | None, typer.Option("--data", help="Where the data lie: PATH, or NAME=PATH.", metavar="[NAME=]PATH")
+]
 Weights = Annotated[str | None, typer.Option(help="Start every model from here: a hub name, a folder, or `tiny`.")]
 Output = Annotated[Path | None, typer.Option(help="The run directory (default: runs/NAME-sSEED).")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on in an existing run directory; finished stages are kept.")]
@@ -28,7 +32,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out image files that cannot be read, and list them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
+]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run metrics of your own that the YAML names.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -91,7 +97,7 @@ def train(
     run_experiment(**given, train_only=True)
 
 
-@app.command(epilog="Example: gazetune score runs/osie-s42 --data table=my-study")
+@app.command(epilog="Example: gazetune score runs/osie-s42 --data table:mine=my-study")
 def score(
     run: Annotated[Path, typer.Argument(help="A run directory with trained models.")],
     data: DataPaths = None,
@@ -136,7 +142,8 @@ def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
         return
     from gazetune.report.terminal import print_summary
 
-    print_summary(summary, Console())
+    console = Console()
+    print_summary(summary, console if console.is_terminal else Console(width=100))
 
 
 def main() -> None:
@@ -156,5 +163,3 @@ def main() -> None:
     except KeyboardInterrupt:
         print("gazetune: Stopped. Every finished stage is saved; go on with --resume.", file=sys.stderr)
         sys.exit(130)
-
-

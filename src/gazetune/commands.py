@@ -1,5 +1,6 @@
 """What the commands do: settings from the command line, the stages in order, the summary back."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,13 +68,13 @@ def run_experiment(
 def score_run(
     path: Path, data: Sequence[str], device: str = "auto", skip_bad: bool = False, allow_code: bool = False
 ) -> dict[str, Any]:
-    """Score the models of a run: again on its own test images, or on the data sets named as NAME=PATH."""
+    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH."""
     run = Run(path)
     experiment = _of_run(run)
     metrics, code = chosen_metrics(experiment.metrics, allow_code)
     job = Job(experiment, run, pipeline.pick_device(device), metrics, code, skip_bad)
     main = experiment.data.kind
-    others = [_load(Data(kind=n, path=p, split=experiment.data.split)) for n, p in map(_name_and_path, data)]
+    others = [_other(text, experiment) for text in data]
     with run.locked():
         if not others:
             stimuli = _load(experiment.data)
@@ -82,7 +83,9 @@ def score_run(
             pipeline.score(job, main, trained_on=main)
         for stimuli in others:
             # the limit was for the training data; of another data set every image is a test image
-            pipeline.prepare(replace(job, experiment=experiment.model_copy(update={"limit": None})), stimuli.name, stimuli, True)
+            pipeline.prepare(
+                replace(job, experiment=experiment.model_copy(update={"limit": None})), stimuli.name, stimuli, True
+            )
             pipeline.attend(job, stimuli.name)
             pipeline.score(job, stimuli.name, trained_on=main)
         pipeline.conclude(job)
@@ -93,7 +96,7 @@ def inventory() -> dict[str, list[str]]:
     """Everything that can be named on the command line or in a YAML file."""
     return {
         "experiments": experiment_names(),
-        "data sets": list(READERS),
+        "data sets": [*READERS, "synthetic"],
         "metrics": list(METRICS),
         "attention methods": list(METHODS),
         "targets": list(TARGETS),
@@ -102,7 +105,12 @@ def inventory() -> dict[str, list[str]]:
 
 
 def _summary(job: Job) -> dict[str, Any]:
-    extra = {"_labels": job.experiment.labels(), "_roles": job.experiment.roles(), "_metrics": job.metrics, "_run": job.run.path}
+    extra = {
+        "_labels": job.experiment.labels(),
+        "_roles": job.experiment.roles(),
+        "_metrics": job.metrics,
+        "_run": job.run.path,
+    }
     return {**job.run.json(SUMMARY), **extra}
 
 
@@ -111,13 +119,10 @@ def _load(data: Data) -> Stimuli:
         return load_synthetic(data.world)
     if data.path is None:
         raise InputError(f"The data set '{data.kind}' needs its folder: --data PATH. See 'gazetune fetch --help'.")
-    reader = READERS[data.kind]
-    return reader(Path(data.path))
+    return READERS[data.kind](Path(data.path))
 
 
-def _resolved(
-    name: str, output: Path | None, resume: bool, settings: Sequence[str]
-) -> tuple[Experiment, Path | None]:
+def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
     """The experiment by name or file; or, for a run directory, the one it was made with."""
     run = Run(name)
     if not run.file(CONFIG).is_file():
@@ -134,14 +139,21 @@ def _of_run(run: Run) -> Experiment:
 
 
 def _with_options(
-    experiment: Experiment, data: Sequence[str], weights: str | None, limit: int | None, seeds: str | None, precision: str | None
+    experiment: Experiment,
+    data: Sequence[str],
+    weights: str | None,
+    limit: int | None,
+    seeds: str | None,
+    precision: str | None,
 ) -> Experiment:
     """The experiment with the options of the command line in place of its own settings."""
     settings = experiment.model_dump(exclude_none=True)
     for text in data:
         name, path = _name_and_path(text, experiment.data.kind)
         if name != experiment.data.kind:
-            raise InputError(f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.data.kind}'.")
+            raise InputError(
+                f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.data.kind}'."
+            )
         settings["data"]["path"] = str(Path(path).expanduser().absolute())
     if weights is not None:
         folder = Path(weights).expanduser()
@@ -159,12 +171,24 @@ def _with_options(
     return parse(settings, experiment.name)
 
 
+def _other(text: str, experiment: Experiment) -> Stimuli:
+    """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
+    reader_and_name, path = _name_and_path(text)
+    reader, _, name = reader_and_name.partition(":")
+    name = name or reader
+    if name == experiment.data.kind:
+        raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
+    if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
+        raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
+    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
+
+
 def _name_and_path(text: str, default: str | None = None) -> tuple[str, str]:
     name, found, path = text.partition("=")
     if not found:
         if default is None:
             raise InputError(f"--data needs NAME=PATH here, NAME being one of {', '.join(READERS)}; got '{text}'.")
         return default, text
-    if name not in READERS:
+    if name.partition(":")[0] not in READERS:
         raise InputError(f"--data {text}: there is no data set '{name}'; there are {', '.join(READERS)}.")
     return name, path

@@ -35,7 +35,7 @@ class Data(_Frozen):
 
     @model_validator(mode="after")
     def _reader_exists(self) -> "Data":
-        _known(self.kind, READERS, "data set")
+        _known(self.kind, (*READERS, "synthetic"), "data set")
         return self
 
 
@@ -105,6 +105,7 @@ class Experiment(_Frozen):
 
     def labels(self) -> dict[str, str]:
         """What each model is called in figures and reports, by key."""
+
         def label(entry: Entry) -> str:
             several = len(self.seeds) > 1 and entry.seed is not None
             return (entry.model.label or entry.name) + (f" (seed {entry.seed})" if several else "")
@@ -113,6 +114,7 @@ class Experiment(_Frozen):
 
     def roles(self) -> dict[str, str]:
         """Each model's part, by key: `reference`, `tuned` (true pairs), `control` (other targets) or `other`."""
+
         def role(entry: Entry) -> str:
             if entry.name == self.reference:
                 return "reference"
@@ -188,10 +190,16 @@ def _lay_over(settings: dict[str, Any], override: str) -> None:
 def _in_words(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"] if part not in ("modulo", "hash", "given", "all_test"))
     if error["type"] != "extra_forbidden":
-        return f"'{place}': {error['msg'].removeprefix('Value error, ')}" if place else error["msg"].removeprefix("Value error, ")
+        return (
+            f"'{place}': {error['msg'].removeprefix('Value error, ')}"
+            if place
+            else error["msg"].removeprefix("Value error, ")
+        )
     known = _fields_at(error["loc"][:-1])
     close = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
-    return f"there is no setting '{place}'; " + (f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}")
+    return f"there is no setting '{place}'; " + (
+        f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
+    )
 
 
 def _fields_at(path: tuple[str | int, ...]) -> list[str]:

@@ -170,16 +170,12 @@ def upsampled(
     return min_max(large)
 
 
-def densities(
-    points: Points, index: Int[np.ndarray, " image"] | None = None
-) -> Float[Tensor, "image height width"]:
+def densities(points: Points, index: Int[np.ndarray, " image"] | None = None) -> Float[Tensor, "image height width"]:
     """Human density maps of these images: counts, Gaussian with zero padding, min-max. No fixation gives NaN."""
     index = np.arange(len(points)) if index is None else index
     return min_max(blur(counts(points, index), points.sigma_px[index]))
 
 
-def density(
-    stimuli: Stimuli, sigma_px: float = 15.0, size: int = MAP_SIZE
-) -> Float[Tensor, "image size size"]:
+def density(stimuli: Stimuli, sigma_px: float = 15.0, size: int = MAP_SIZE) -> Float[Tensor, "image size size"]:
     """Human density maps of a data set, 0..1, on a size x size grid (the paper's: 224, sigma 15 px)."""
     return densities(grid_points(stimuli, Human(sigma_px=sigma_px), size))

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from gazetune.attention.extract import write_maps
 from gazetune.backbones import Backbone, load_backbone, weights_hash
 from gazetune.data import Stimuli
 from gazetune.data.decoded import open_decoded
+from gazetune.data.splits import SplitName
 from gazetune.experiment import Entry, Experiment
 from gazetune.figures.write import write_figures
 from gazetune.metrics import Metric
@@ -24,6 +26,8 @@ from gazetune.tables import maps_folder, write_scores, write_tables
 from gazetune.training.checkpoint import keeper, resume_file
 from gazetune.training.loop import Part, teacher_features, tune
 from gazetune.training.targets import TARGETS
+
+SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,15 @@ def begin(job: Job) -> None:
     """Write down what is about to be done, and with what."""
     job.run.write_yaml(CONFIG, job.experiment.model_dump(mode="json", exclude_none=True))
     record = job.run.json(PROVENANCE, {"stages": {}})
-    job.run.write_json(PROVENANCE, {**record, **environment(job.device), "command": shlex.join(["gazetune", *sys.argv[1:]]), "code": dict(job.code)})
+    job.run.write_json(
+        PROVENANCE,
+        {
+            **record,
+            **environment(job.device),
+            "command": shlex.join(["gazetune", *sys.argv[1:]]),
+            "code": dict(job.code),
+        },
+    )
 
 
 def prepare(job: Job, name: str, stimuli: Stimuli, whole: bool = False) -> None:
@@ -65,7 +77,7 @@ def prepare(job: Job, name: str, stimuli: Stimuli, whole: bool = False) -> None:
     for size in sorted(sizes):
         job.run.stage(
             f"photos/{name}/{size[0]}x{size[1]}", {"data": subset.fingerprint(), "skip_bad": job.skip_bad},
-            lambda size=size: prepare_photos(job.run, name, subset, size, job.skip_bad),
+            partial(prepare_photos, job.run, name, subset, size, job.skip_bad),
         )  # fmt: skip
 
 
@@ -75,6 +87,7 @@ def train(job: Job, name: str) -> None:
     for entry in job.experiment.entries():
         if entry.seed is None:
             continue
+        made_by = _made_by(job, f"fixations/{name}", f"photos/{name}/")
         inputs = {
             "model": entry.model.model_dump(exclude={"label"}),
             "weights": weights_hash(entry.model.weights),
@@ -82,22 +95,40 @@ def train(job: Job, name: str) -> None:
             "attention": job.experiment.attention,
             "seed": entry.seed,
             "image_size": job.experiment.image_size,
-            "data": _made_by(job, f"fixations/{name}", f"photos/{name}/"),
+            "data": made_by,
         }
-        job.run.stage(f"train/{entry.key}", inputs, lambda e=entry, i=inputs: _train_one(job, e, data, fingerprint(i)))
+        teacher = _teacher(job, entry, data, made_by)
+        job.run.stage(f"train/{entry.key}", inputs, partial(_train_one, job, entry, data, teacher, fingerprint(inputs)))
         job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
 
 
-def _train_one(job: Job, entry: Entry, data: Prepared, inputs: str) -> list[str]:
+def _teacher(job: Job, entry: Entry, data: Prepared, made_by: dict[str, str]) -> str:
+    """The frozen start's [CLS] state of every image, computed once for all models that start there."""
+    weights, settings = weights_hash(entry.model.weights), job.experiment.training
+    inputs = {"weights": weights, "precision": settings.precision, "batch_size": settings.batch_size, "data": made_by}
+    file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
+
+    def work() -> list[str]:
+        teacher = _on_device(job, entry.model.weights)
+        pixels = data.pixels(teacher.image_size)
+        splits = {split: data.rows(split) for split in SPLITS}
+        features = {str(s): teacher_features(teacher, pixels, rows, settings, job.device) for s, rows in splits.items()}
+        return [job.run.write_tensors(file, features)]
+
+    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs | {"image_size": job.experiment.image_size}, work)
+    return file
+
+
+def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str) -> list[str]:
     settings, seed = job.experiment.training, entry.seed or 0
     student = _on_device(job, entry.model.weights)
     pixels = data.pixels(student.image_size)
+    features = job.run.tensors(teacher)
     parts = {}
-    for split in ("train", "validation"):
+    for split in SPLITS:
         rows = data.rows(split)
         targets = TARGETS[entry.model.targets](data.points.take(rows), settings.shuffle_seed)
-        # the student has not learnt yet: it is its own teacher
-        parts[split] = Part(pixels, rows, targets, teacher_features(student, pixels, rows, settings, job.device))
+        parts[split] = Part(pixels, rows, targets, features[split])
     keep = keeper(job.run, entry.key, student, inputs)
     state = tune(student, parts["train"], parts["validation"], METHODS[job.experiment.attention], settings, seed, keep)
     counted = {"learnable": sum(p.numel() for p in student.learnable().values())}

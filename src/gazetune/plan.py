@@ -28,10 +28,15 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
         print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
         if entry.seed is not None:
             steps = experiment.training.steps(counts["train"]) if counts else "?"
-            print(f"; targets {entry.model.targets}; at most {steps} steps of {experiment.training.batch_size} images", end="")
+            print(
+                f"; targets {entry.model.targets}; at most {steps} steps of {experiment.training.batch_size} images",
+                end="",
+            )
         print()
     print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
-    print("writes stimuli/, cache/, checkpoints/, attention/, scores/, images.csv, tests.csv, summary.json, figures/, report.html")
+    print(
+        "writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html"
+    )
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
 

@@ -59,10 +59,12 @@ def chosen(stimuli: Stimuli, split: Split, limit: int | None) -> tuple[Stimuli, 
     """The images that a split uses, at most `limit` of each part, with the part each belongs to."""
     parts = split_of(stimuli, split)
     index = np.sort(np.concatenate([members(parts, name, limit) for name in NAMES]))
-    return stimuli.take(index), tuple(parts[i] for i in index)  # type: ignore[misc]
+    return stimuli.take(index), tuple(parts[i] for i in index)
 
 
-def prepare_points(run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int) -> list[str]:
+def prepare_points(
+    run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int
+) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
     points = grid_points(stimuli, human, size)
     tensors = {c: torch.from_numpy(np.ascontiguousarray(getattr(points, c))) for c in COLUMNS}

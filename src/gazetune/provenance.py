@@ -29,7 +29,12 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "device": device.type,
-        "host": {"system": platform.platform(), "device": kind, "cpus": os.cpu_count(), "threads": torch.get_num_threads()},
+        "host": {
+            "system": platform.platform(),
+            "device": kind,
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -40,7 +45,9 @@ def _commit() -> str | None:
     try:
         git = ["git", "-C", str(here)]
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        ).stdout
         tracked = subprocess.run([*git, "ls-files", "run.py"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -24,10 +24,11 @@ from gazetune.errors import GazetuneError, InputError
 from gazetune.progress import say
 
 # what may differ between two identical runs: fields of provenance.json and of the lines of log.jsonl
-VOLATILE = {"provenance.json": ("seconds", "started", "host"), "log.jsonl": ("seconds",)}
+VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.jsonl": ("seconds",)}
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
+TYPES: dict[str, Any] = {"image": str, "dataset": str, "model": str, "seed": "Int64", "reason": str}
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -90,7 +91,7 @@ class Run:
         path = self.file(f"{name}.csv")
         if not path.is_file():
             raise InputError(f"'{path}' is not there: the run has not come that far. Go on with gazetune run --resume.")
-        return pd.read_csv(path, dtype={"image": str, "dataset": str, "model": str, "seed": "Int64", "reason": str})
+        return pd.read_csv(path, dtype=TYPES)
 
     @property
     def images(self) -> pd.DataFrame:
@@ -194,7 +195,9 @@ class Run:
                     os.fsync(opened.fileno())
                 move(path, target / path.name)
         except OSError as reason:
-            raise GazetuneError(f"'{target}' could not be written ({reason.strerror}). Make room, then --resume.") from reason
+            raise GazetuneError(
+                f"'{target}' could not be written ({reason.strerror}). Make room, then --resume."
+            ) from reason
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return [f"{name}/{path.name}" for path in written]

@@ -1,16 +1,20 @@
 """The tidy tables of a run: scores per data set, then images.csv, tests.csv, predictions.csv and summary.json."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gazetune.attention.extract import read_maps
 from gazetune.maps import densities, min_max, upsampled
 from gazetune.metrics import Metric
 from gazetune.metrics.saliency import entropy_bits
-from gazetune.metrics.score import batches, score_points
+from gazetune.metrics.score import Index, batches, score_points
 from gazetune.parity.predict import accuracy, predictions
 from gazetune.prepared import NO_FIXATION, Prepared, load_prepared
 from gazetune.priors import fixation_counts, mean_training_map
@@ -37,23 +41,32 @@ def write_scores(
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
     elsewhere = fixation_counts(seen)
     entropy = np.concatenate([entropy_bits(densities(points, index)).double().numpy() for index in batches(len(rows))])
-    empty = np.where(np.diff(points.offsets) == 0, NO_FIXATION, None)
-    scored = {(HUMAN, None, "density"): pd.DataFrame({"entropy_bits": entropy, "reason": empty})}
+    empty = [NO_FIXATION if n == 0 else None for n in np.diff(points.offsets)]
+    human = pd.DataFrame({"entropy_bits": entropy, "reason": pd.Series(empty, dtype=object)})
+    scored: dict[tuple[str, int | None, str], pd.DataFrame] = {(HUMAN, None, "density"): human}
     if len(seen):
         prior = min_max(mean_training_map(seen)[None])
-        centre = score_points(lambda index: prior.expand(len(index), -1, -1), points, elsewhere, metrics)
-        scored[MEAN_MAP, None, "prior"] = centre
+        scored[MEAN_MAP, None, "prior"] = score_points(partial(_repeated, prior), points, elsewhere, metrics)
     for key, (name, seed) in models.items():
         grids = read_maps(run, maps_folder(test.name, key))["grid"]
-        values = score_points(lambda i, g=grids: upsampled(g[torch.from_numpy(i)], points.size), points, elsewhere, metrics)
-        scored[name, seed, attention] = values
+        scored[name, seed, attention] = score_points(partial(_enlarged, grids, points.size), points, elsewhere, metrics)
     table = _stacked(test, rows, scored, ("model", "seed", "attention"))
     ordered = [c for c in table if c not in (*metrics, "reason")]
     written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
     return written + _write_predictions(run, test, rows, models)
 
 
-def _stacked(test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+def _repeated(one: Float[Tensor, "1 height width"], index: Index) -> Float[Tensor, "batch height width"]:
+    return one.expand(len(index), -1, -1)
+
+
+def _enlarged(grids: Float[Tensor, "image h w"], size: int, index: Index) -> Float[Tensor, "batch height width"]:
+    return upsampled(grids[torch.from_numpy(index)], size)
+
+
+def _stacked(
+    test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]
+) -> pd.DataFrame:
     """Tables over the same images, one below the other, each with its names in front."""
     images = test.table["image"].to_numpy()[rows]
     frames = []
@@ -94,7 +107,9 @@ def test_order(models: Models, reference: str) -> list[str]:
     return [HUMAN, *(key for key, (name, _) in models.items() if name == reference), MEAN_MAP, *others]
 
 
-def write_tables(run: Run, models: Models, reference: str, metrics: Sequence[str], about: Mapping[str, Json]) -> list[str]:
+def write_tables(
+    run: Run, models: Models, reference: str, metrics: Sequence[str], about: Mapping[str, Json]
+) -> list[str]:
     """images.csv, tests.csv, predictions.csv and summary.json from the scores of all data sets of the run."""
     scores = pd.concat([_read(run, p.stem) for p in _score_files(run)], ignore_index=True)
     order = test_order(models, reference)
@@ -103,7 +118,9 @@ def write_tables(run: Run, models: Models, reference: str, metrics: Sequence[str
     summary: dict[str, Json] = {
         **about,
         "datasets": {name: _datasets(load_prepared(run, name)) for name in scores["dataset"].unique()},
-        "training": {key: run.json(f"checkpoints/{key}/training.json") for key, (_, s) in models.items() if s is not None},
+        "training": {
+            key: run.json(f"checkpoints/{key}/training.json") for key, (_, s) in models.items() if s is not None
+        },
         "alignment": describe(keyed(scores), metrics, shown).to_dict("records"),
         "tests": tests.to_dict("records"),
     }
@@ -117,7 +134,7 @@ def write_tables(run: Run, models: Models, reference: str, metrics: Sequence[str
     return [*written, run.write_json(SUMMARY, summary)]
 
 
-def _score_files(run: Run) -> list:  # type: ignore[type-arg]
+def _score_files(run: Run) -> list[Path]:
     return sorted(p for p in run.file("scores").glob("*.csv") if not p.stem.endswith("-predictions"))
 
 
@@ -132,7 +149,7 @@ def _read(run: Run, name: str) -> pd.DataFrame:
 def _datasets(prepared: Prepared) -> dict[str, Json]:
     """How many images and fixations each split has, and how many were left out for what reason."""
     table = prepared.table
-    used = {split: int(len(prepared.rows(split))) for split in ("train", "validation", "test")}
+    used = {split: len(prepared.rows(split)) for split in ("train", "validation", "test")}
     why = table["reason"].fillna("").str.split(" (", regex=False).str[0]
     return {
         "images": used,

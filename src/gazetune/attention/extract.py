@@ -19,7 +19,11 @@ SHARD = 1024  # images a file
 
 
 def forward(
-    backbone: Backbone, images: Callable[[int, int], UInt8[Tensor, "batch 3 h w"]], n: int, method: Method, batch_size: int
+    backbone: Backbone,
+    images: Callable[[int, int], UInt8[Tensor, "batch 3 h w"]],
+    n: int,
+    method: Method,
+    batch_size: int,
 ) -> dict[str, Tensor]:
     """`grid` [image, grid_height, grid_width] and, with a head, `logits` [image, class] of n images, without a graph.
 
@@ -43,7 +47,9 @@ def attention_maps(
     """
 
     def images(start: int, stop: int) -> UInt8[Tensor, "batch 3 h w"]:
-        return torch.stack([torch.tensor(stimuli.pixels(i, backbone.image_size)) for i in range(start, stop)]).permute(0, 3, 1, 2)
+        return torch.stack([torch.tensor(stimuli.pixels(i, backbone.image_size)) for i in range(start, stop)]).permute(
+            0, 3, 1, 2
+        )
 
     with torch.no_grad():
         return upsampled(forward(backbone, images, len(stimuli), METHODS[method], batch_size)["grid"], size)

@@ -30,9 +30,12 @@ class Output:
 class Backbone(Protocol):
     """A pretrained model: images in, `Output` out; it knows which of its parameters may learn."""
 
-    model: nn.Module
     image_size: tuple[int, int]
     grid: tuple[int, int]
+
+    @property
+    def model(self) -> nn.Module:
+        """The PyTorch module itself."""
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Output:
         """RGB images as uint8, of `image_size`; scaling and normalisation happen inside."""

@@ -33,7 +33,7 @@ class VisionTransformer:
         image_size: tuple[int, int],
         name: str = "",
     ) -> None:
-        self.model: PreTrainedModel = model.eval()
+        self._model = model.eval()
         self.name = name
         self.mean, self.std, self.image_size = mean, std, image_size
         patch = model.config.patch_size
@@ -43,6 +43,11 @@ class VisionTransformer:
         self._last: list[Tensor] = []
         self._blocks[-1].register_forward_hook(self._keep_last)
         model.set_attn_implementation(HEAD_MEAN)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The transformers model."""
+        return self._model
 
     def _keep_last(self, _module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         self._last = [output if isinstance(output, Tensor) else output[0]]
@@ -60,7 +65,9 @@ class VisionTransformer:
             )
         prefix = maps[0].shape[-1] - self.grid[0] * self.grid[1]
         if prefix < 1:
-            raise InputError(f"'{self.name}' has no [CLS] token, so there is no row to read its attention rollout from.")
+            raise InputError(
+                f"'{self.name}' has no [CLS] token, so its rollout cannot be read."
+            )
         logits = getattr(outcome, "logits", None)
         return Output(logits=logits, feature=hidden[:, 0], attention=maps, prefix=prefix, grid=self.grid)
 
@@ -102,7 +109,9 @@ def _find_blocks(model: nn.Module, name: str) -> list[nn.Module]:
     depth = getattr(model.config, "num_hidden_layers", None)
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth and _projections(m[0])]
     if len(lists) != 1:
-        raise InputError(f"'{name}' ({type(model).__name__}) is not a plain vision transformer: no single stack of blocks.")
+        raise InputError(
+            f"'{name}' ({type(model).__name__}) is not a plain vision transformer: no single stack of blocks."
+        )
     return list(lists[0])
 
 
@@ -120,7 +129,9 @@ def _normalisation(source: str, config: transformers.PretrainedConfig) -> tuple[
     if "image_mean" in processor:
         return processor, tuple(processor["image_mean"]), tuple(processor["image_std"])
     if config.model_type not in NORMALISATION:
-        raise InputError(f"'{source}' has no preprocessor_config.json, and the mean and SD its images need are not known.")
+        raise InputError(
+            f"'{source}' has no preprocessor_config.json, and the mean and SD its images need are not known."
+        )
     return processor, *NORMALISATION[config.model_type]
 
 
@@ -157,7 +168,9 @@ def load_vit(source: str, image_size: int | None = None, dtype: torch.dtype = to
             f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
         ) from reason
     if report["missing_keys"]:
-        raise InputError(f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {type(model).__name__}.")
+        raise InputError(
+            f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {type(model).__name__}."
+        )
     processor, mean, std = _normalisation(path, config)
     side = (image_size, image_size) if image_size else _input_size(processor)
     return VisionTransformer(model, mean, std, side, name=source)

@@ -9,5 +9,5 @@ from gazetune.data.table import load_table
 
 __all__ = ["READERS", "Stimuli", "load_osie", "load_table"]
 
-# a data set on disk: a folder (or file) in, Stimuli out; None: it is generated and needs no path
-READERS: dict[str, Callable[[Path], Stimuli] | None] = {"osie": load_osie, "table": load_table, "synthetic": None}
+# a data set on disk: a folder (or file) in, Stimuli out
+READERS: dict[str, Callable[[Path], Stimuli]] = {"osie": load_osie, "table": load_table}

@@ -17,7 +17,9 @@ CHUNK = 64
 Pixels = UInt8[np.ndarray, "image 3 height width"]
 
 
-def decode(stimuli: Stimuli, size: tuple[int, int], path: Path, replace: Callable[[Path, Path], None]) -> dict[str, str]:
+def decode(
+    stimuli: Stimuli, size: tuple[int, int], path: Path, replace: Callable[[Path, Path], None]
+) -> dict[str, str]:
     """Decode every image at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 
     The file is written beside and renamed when whole. Returns what could not be read: image id -> the reason; those
@@ -49,6 +51,8 @@ def open_decoded(path: Path) -> Pixels:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def batch_of(pixels: Pixels, index: Int[np.ndarray, " batch"], device: torch.device) -> UInt8[Tensor, "batch 3 height width"]:
+def batch_of(
+    pixels: Pixels, index: Int[np.ndarray, " batch"], device: torch.device
+) -> UInt8[Tensor, "batch 3 height width"]:
     """These images as a tensor on the device."""
     return torch.from_numpy(pixels[index]).to(device)

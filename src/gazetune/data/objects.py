@@ -1,10 +1,10 @@
 """A user's own object annotations: `objects.csv`, one row an object.
 
-  image, category              needed; image as in the table of fixations
-  object                       optional name of the object; else the row's number
-  x, y, width, height          a box, in the frame of the fixations' x and y (the origin is the top left corner), or
-  mask                         an image file beside the CSV whose non-black pixels are the object
-  animate                      optional: true or false
+image, category              needed; image as in the table of fixations
+object                       optional name of the object; else the row's number
+x, y, width, height          a box, in the frame of the fixations' x and y (the origin is the top left corner), or
+mask                         an image file beside the CSV whose non-black pixels are the object
+animate                      optional: true or false
 """
 
 from collections.abc import Callable
@@ -56,7 +56,9 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
     else:
         x, y, w, h = (float(row.get(c, float("nan"))) for c in BOX)
         if not (w > 0 and h > 0 and np.isfinite(x + y)):
-            raise InputError(f"'{csv}', line {number + 2}: needs a mask, or a box with numbers and a width and height above 0.")
+            raise InputError(
+                f"'{csv}', line {number + 2}: needs a mask, or a box with numbers and a width and height above 0."
+            )
         decode, area = (lambda: _boxed(x, y, w, h, size)), w * h
     return ObjectMask(
         id=str(number) if named is None or pd.isna(named) else str(named),

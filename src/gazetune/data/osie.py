@@ -40,10 +40,14 @@ def load_osie(path: str | Path) -> Stimuli:
         records = [(i, o, s) for i, cell in enumerate(cells) for o, s in enumerate(cell["subjects"])]
         columns = {k: [np.atleast_1d(s[k]) for *_, s in records] for k in ("fix_x", "fix_y", "fix_duration")}
     except Exception as reason:  # scipy raises its own kinds of errors on a damaged file
-        raise InputError(f"'{mat}' is not OSIE's fixations.mat ({reason}). Fetch it again: gazetune fetch osie.") from None
+        raise InputError(
+            f"'{mat}' is not OSIE's fixations.mat ({reason}). Fetch it again: gazetune fetch osie."
+        ) from None
     missing = [n for n in names if not (photos / n).is_file()]
     if missing:
-        raise InputError(f"{len(missing)} of {len(names)} photos are missing in '{photos}', the first is '{missing[0]}'.")
+        raise InputError(
+            f"{len(missing)} of {len(names)} photos are missing in '{photos}', the first is '{missing[0]}'."
+        )
     length = np.array([len(x) for x in columns["fix_x"]])
     fixations = Fixations(
         x=(np.concatenate(columns["fix_x"]) - 1).astype(np.float32),

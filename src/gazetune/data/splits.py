@@ -67,16 +67,19 @@ def split_of(stimuli: Stimuli, rule: Split) -> tuple[SplitName | None, ...]:
     Raises InputError: an image name without a number, or no split column where the rule needs one.
     """
     if isinstance(rule, Whole):
-        return ("test",) * len(stimuli)
+        return tuple("test" for _ in stimuli.ids)
     if isinstance(rule, Given):
         if stimuli.given_split is None:
             raise InputError(f"The split rule 'given' needs a column 'split' in the table of '{stimuli.name}'.")
         wrong = sorted(set(stimuli.given_split) - {*NAMES, ""})
         if wrong:
-            raise InputError(f"The column 'split' may say train, validation or test, not {', '.join(map(repr, wrong))}.")
-        return tuple(next((n for n in NAMES if n == s), None) for s in stimuli.given_split)
+            raise InputError(
+                f"The column 'split' may say train, validation or test, not {', '.join(map(repr, wrong))}."
+            )
+        given: dict[str, SplitName | None] = {"": None, **{name: name for name in NAMES}}
+        return tuple(given[s] for s in stimuli.given_split)
     if isinstance(rule, Modulo):
-        places = {r: name for name in NAMES for r in getattr(rule, name)}
+        places: dict[int, SplitName] = {r: name for name in NAMES for r in getattr(rule, name)}
         return tuple(places.get((_number(i) - rule.minus) % rule.modulus) for i in stimuli.ids)
     bounds = np.cumsum([rule.train, rule.validation, rule.test])
     bucket = [int(hashlib.sha256(i.encode()).hexdigest(), 16) % 100 for i in stimuli.ids]

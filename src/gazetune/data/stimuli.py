@@ -161,7 +161,9 @@ class Stimuli(Sequence[Stimulus]):
         if path is not None:
             return read_rgb(path, size)
         if self.render is None:
-            raise InputError(f"Image '{self.ids[index]}' of '{self.name}' has fixations but no photo; a model needs one.")
+            raise InputError(
+                f"Image '{self.ids[index]}' of '{self.name}' has fixations but no photo; a model needs one."
+            )
         return resized(self.render(self.ids[index]), size)
 
     def fingerprint(self) -> str:

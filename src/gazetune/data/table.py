@@ -154,8 +154,8 @@ def _inside(
     if outside > MAX_OUTSIDE * len(table):
         first = int(np.flatnonzero(~inside)[0])
         raise InputError(
-            f"{outside} of {len(table)} fixations in '{csv}' lie outside their image ({outside / len(table):.1%}, at most "
-            f"{MAX_OUTSIDE:.0%} are let pass), the first in line {first + 2}: ({x[first]:g}, {y[first]:g}) in "
+            f"{outside} of {len(table)} fixations in '{csv}' lie outside their image ({outside / len(table):.1%}; "
+            f"at most {MAX_OUTSIDE:.0%} may), the first in line {first + 2}: ({x[first]:g}, {y[first]:g}) in "
             f"{width[first]}x{height[first]}. Are x and y swapped, or are image_width and image_height missing?"
         )
     if outside:

@@ -76,7 +76,7 @@ def draw_examples(
             panels[i, 0].set_ylabel(titles[i], fontsize=7)
             for panel, (name, of) in zip(panels[i, 1:], maps.items(), strict=False):
                 panel.imshow(photo.mean(axis=2), cmap="gray", extent=box)
-                panel.imshow(of[i], cmap=MAP, alpha=0.75, extent=box)
+                panel.imshow(of[i], cmap=MAP, alpha=0.65, extent=box)
                 panel.set_title(name if i == 0 else "")
             for panel, (name, of) in zip(panels[i, 1 + len(maps) :], differences.items(), strict=True):
                 shown = panel.imshow(of[i], cmap=DIFFERENCE, vmin=-limit, vmax=limit, extent=box)

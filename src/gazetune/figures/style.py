@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,7 +16,7 @@ HUMAN_COLOUR, REFERENCE_COLOUR, CONTROL_COLOUR = "#FFFFFF", "#D55E00", "#8A8A8A"
 OTHERS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # Okabe & Ito (2008)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MAP, DIFFERENCE = "cividis", "RdBu_r"
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -54,7 +54,7 @@ def auc(attention: Maps, positives: Shared, negatives: Shared) -> Scores:
     up_to_last, before_first = below.gather(1, last), (below - minus).gather(1, first)
     won = (plus * (before_first + up_to_last) / 2).sum(1)
     result = won / (plus.sum(1) * minus.sum(1))
-    return torch.where(values[:, -1] > values[:, 0], result, torch.nan).float()  # NaN sorts last and is never greater
+    return torch.where(values[:, -1] > values[:, 0], result, torch.nan).float()  # NaN sorts last
 
 
 def auc_judd(attention: Maps, fixations: Maps) -> Scores:

@@ -50,8 +50,12 @@ def score_points(
             columns[name].append(metric.function(*(given[need] for need in metric.needs)).double().numpy())
         constant.append(attention.isnan().any(dim=(1, 2)).numpy())
     table = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
-    why = np.where(np.concatenate(constant), "constant map", None)
-    return table.assign(reason=np.where(np.diff(points.offsets) == 0, "no fixation", why))
+    empty = np.diff(points.offsets) == 0
+    why = [
+        "no fixation" if e else "constant map" if c else None
+        for e, c in zip(empty, np.concatenate(constant), strict=True)
+    ]
+    return table.assign(reason=pd.Series(why, dtype=object))
 
 
 def score(
@@ -77,6 +81,8 @@ def score(
         raise ValueError(f"needed {len(stimuli)} square maps, one per image; got a tensor of shape {tuple(maps.shape)}")
     points = grid_points(stimuli, human, maps.shape[-1])
     others = points if training is None else grid_points(training, human, maps.shape[-1])
-    table = score_points(lambda index: maps[torch.from_numpy(index)], points, fixation_counts(others), metrics or METRICS)
+    table = score_points(
+        lambda index: maps[torch.from_numpy(index)], points, fixation_counts(others), metrics or METRICS
+    )
     table.insert(0, "image", list(stimuli.ids))
     return table

@@ -1,0 +1,1 @@
+"""What tuning costs: classification before and after."""

@@ -47,12 +47,20 @@ def heading(name: str, metric: Metric) -> str:
     return (metric.label or name) + {"higher": " ↑", "lower": " ↓", "neither": ""}[metric.better]
 
 
-def _dataset(summary: dict[str, Any], name: str, labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> dict[str, Any]:
+def _dataset(
+    summary: dict[str, Any], name: str, labels: Mapping[str, str], metrics: Mapping[str, Metric]
+) -> dict[str, Any]:
     about = summary["datasets"][name]
     left_out = "; ".join(f"{n} with {why}" for why, n in about["images_with_a_reason"].items()) or "none"
     images = ", ".join(f"{n} {split}" for split, n in about["images"].items() if n)
     accuracy = [
-        (labels[a["model"]], a["n"], f"{a['top1']:.1%}", f"{a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}", f"{a['top5']:.1%}")
+        (
+            labels[a["model"]],
+            a["n"],
+            f"{a['top1']:.1%}",
+            f"{a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}",
+            f"{a['top5']:.1%}",
+        )
         for a in summary.get("accuracy", [])
         if a["dataset"] == name
     ]

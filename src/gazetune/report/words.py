@@ -20,17 +20,21 @@ def p_value(p: float | None) -> str:
     return "–" if p is None or p != p else f"{p:.3f}" if p >= 0.001 else "<1e-300" if p == 0 else f"{p:.1e}"
 
 
-def table_rows(summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str]) -> list[list[str]]:
-    """One row a model: its label, then mean ± SD of each metric."""
+def table_rows(
+    summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str], spread: bool = True
+) -> list[list[str]]:
+    """One row a model: its label, then the mean of each metric, ± SD with `spread`."""
     cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
     shown = [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
     return [
-        [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m))) for m in metrics)] for key in shown
+        [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown
     ]
 
 
-def _cell(found: Mapping[str, Any] | None) -> str:
-    return "–" if found is None else f"{number(found['mean'])} ± {number(found['sd'])}"
+def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:
+    if found is None:
+        return "–"
+    return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "")
 
 
 def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], labels: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Num
+from numpy.typing import ArrayLike
 from scipy import stats
 
 
@@ -23,26 +23,26 @@ class PairedTest:
     d: float
 
 
-def paired_test(
-    first: Num[np.ndarray, " image"], second: Num[np.ndarray, " image"], confidence: float = 0.95
-) -> PairedTest:
+def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> PairedTest:
     """Paired t-test over images, with the t interval of the mean difference; pairs with a NaN are left out of n.
+
+    `first` and `second` hold one value an image, in the same order.
 
     d = mean difference / SD of the differences (ddof 1) = t / sqrt(n): the d of the paper. With fewer than two pairs,
     or where all differences are equal, what cannot be computed is NaN (t is infinite for a constant difference).
     """
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    both = ~(np.isnan(first) | np.isnan(second))
-    first, second = first[both], second[both]
-    n = len(first)
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    both = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[both], b[both]
+    n = len(a)
     if n < 2:
-        means = (float(first.mean()), float(second.mean()), float((first - second).mean())) if n else (np.nan,) * 3
+        means = (float(a.mean()), float(b.mean()), float((a - b).mean())) if n else (np.nan,) * 3
         return PairedTest(n, *means, *(np.nan,) * 3, max(n - 1, 0), *(np.nan,) * 2)
-    gap = first - second
+    gap = a - b
     mean, sd = float(gap.mean()), float(gap.std(ddof=1))
     error = sd / n**0.5
     with np.errstate(divide="ignore", invalid="ignore"):
         t, d = float(np.float64(mean) / error), float(np.float64(mean) / sd)
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(t), n - 1))
-    return PairedTest(n, float(first.mean()), float(second.mean()), mean, mean - half, mean + half, t, n - 1, p, d)
+    return PairedTest(n, float(a.mean()), float(b.mean()), mean, mean - half, mean + half, t, n - 1, p, d)

@@ -1,0 +1,1 @@
+"""Tuning a model towards human attention."""

@@ -172,7 +172,7 @@ def _judge(state: State, loss: float, settings: Training, save_best: Callable[[]
 
 
 def _tensors(learnable: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    tensors = {f"weight/{name}": parameter for name, parameter in learnable.items()}
+    tensors: dict[str, Tensor] = {f"weight/{name}": parameter for name, parameter in learnable.items()}
     for name, parameter in learnable.items():
         tensors |= {f"{key}/{name}": value for key, value in optimiser.state[parameter].items()}
     return tensors

@@ -1,0 +1,35 @@
+# Each target does its own set-up: a virtual environment in .venv, filled once per change of pyproject.toml.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test slow check clean
+
+# CPU builds of torch by constraints.txt; to choose another build, install it into .venv first (README)
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(INSTALL) -c constraints.txt -e ".[test,check]"
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/gazetune demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.test
+	$(BIN)/ruff check src tests scripts
+	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+clean:
+	rm -rf $(VENV) runs

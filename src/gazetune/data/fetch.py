@@ -1,0 +1,133 @@
+"""Data sets from their public sources: a fixed commit, a licence, and nothing trusted before its hash fits."""
+
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import pooch
+import requests
+
+from gazetune.data.files import sha256_file
+from gazetune.data.osie import CITATION as OSIE_CITATION
+from gazetune.errors import GazetuneError, InputError
+from gazetune.progress import say, track
+
+CHUNK = 1 << 18
+TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Source:
+    """An archive of a repository at a fixed commit, and the files wanted of it (sha256 and path, in `manifest`)."""
+
+    url: str
+    manifest: str
+    licence: str
+    citation: str
+
+
+SOURCES: dict[str, Source] = {
+    "osie": Source(
+        url="https://github.com/NUS-VIP/predicting-human-gaze-beyond-pixels/archive/"
+        "63223a0dba3b521861cb7f356ad13400ef4b3d03.tar.gz",
+        manifest="osie.sha256",
+        licence="MIT",
+        citation=OSIE_CITATION,
+    )
+}
+
+
+def manifest_of(source: Source) -> dict[str, str]:
+    """Path within the repository -> sha256 of every file that belongs to the data set."""
+    lines = (resources.files("gazetune") / "data" / source.manifest).read_text("utf-8").splitlines()
+    return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+
+
+def fetch_dataset(name: str, folder: Path, url: str | None = None) -> str:
+    """Download a data set into `folder` unless it is there already; returns what to do next, in words.
+
+    The bytes of a generated archive are not stable, so the sha256 of every unpacked file is checked instead. A broken
+    download goes on where it stopped (kept beside as `.part`) if the server can.
+
+    Args:
+        name: a key of SOURCES. folder: where its files will lie. url: another place to take the archive from.
+
+    Raises:
+        InputError: there is no such data set.
+        GazetuneError: no connection, or a file that is missing from the archive or is not the expected one.
+    """
+    if name not in SOURCES:
+        raise InputError(f"There is nothing to fetch called '{name}'; there is {', '.join(SOURCES)}.")
+    source, folder = SOURCES[name], folder.expanduser()
+    wanted = manifest_of(source)
+    missing = _missing(folder, wanted)
+    if missing:
+        say(
+            f"{name}: {len(missing)} of {len(wanted)} files. Licence: {source.licence}. Cite: {source.citation}"
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        archive = folder / f".{name}.tar.gz"
+        try:
+            pooch.retrieve(url or source.url, None, archive.name, folder, downloader=_resuming)
+        except requests.RequestException as reason:
+            raise GazetuneError(
+                f"'{name}' could not be downloaded from {url or source.url} ({type(reason).__name__}). Check the net "
+                f"and run the command again: it goes on where it stopped. Or put the files into '{folder}' yourself."
+            ) from reason
+        try:
+            _unpack(archive, folder, missing, wanted)
+        finally:
+            archive.unlink()
+    return f"{name}: {len(wanted)} files in '{folder}', every sha256 as expected. Use it with --data {folder}"
+
+
+def _missing(folder: Path, wanted: dict[str, str]) -> list[str]:
+    """The files that are not there, or not as they should be."""
+    return [p for p, digest in wanted.items() if not (folder / p).is_file() or sha256_file(folder / p) != digest]
+
+
+def _resuming(url: str, output_file: str | Path, _pooch: object) -> None:
+    """Download to a `.part` file that outlives a broken connection, then copy it to where pooch wants it."""
+    part = Path(output_file).parent / ".download.part"
+    have = part.stat().st_size if part.is_file() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        if answer.status_code != 416:  # 416: there is nothing left to send
+            answer.raise_for_status()
+            goes_on = answer.status_code == 206
+            total = (have if goes_on else 0) + int(answer.headers.get("Content-Length", 0))
+            with part.open("ab" if goes_on else "wb") as opened:
+                blocks = -(-total // CHUNK)
+                for block in track(
+                    answer.iter_content(CHUNK), "download (256 kB)", blocks, part.stat().st_size // CHUNK
+                ):
+                    opened.write(block)
+    part.replace(output_file)
+
+
+def _unpack(archive: Path, folder: Path, missing: list[str], wanted: dict[str, str]) -> None:
+    """Take the missing files out of the archive, each checked before it is moved to its place."""
+    left = set(missing)
+    try:
+        with tarfile.open(archive) as opened, tempfile.TemporaryDirectory(dir=folder) as unpacked:
+            for member in opened:
+                path = member.name.partition("/")[2]  # the first part names repository and commit
+                if path not in left or not member.isfile():
+                    continue
+                opened.extract(member, unpacked, filter="data")
+                found = Path(unpacked) / member.name
+                if sha256_file(found) != wanted[path]:
+                    raise GazetuneError(
+                        f"'{path}' in the archive is not the expected file (its sha256 differs); not used."
+                    )
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                found.replace(folder / path)
+                left.discard(path)
+    except (tarfile.TarError, EOFError, OSError) as reason:
+        raise GazetuneError(
+            f"The downloaded archive is damaged ({reason}) and was deleted. Run the command again."
+        ) from reason
+    if left:
+        raise GazetuneError(f"{len(left)} files are missing from the archive, the first is '{sorted(left)[0]}'.")

@@ -1,0 +1,199 @@
+"""Whole runs on small studies, through the command line in this process."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from worlds import small_vit, write_study
+
+from gazetune import Run, cli, paired_test
+from gazetune.errors import InputError
+from gazetune.metrics import METRICS
+
+ROOT = Path(__file__).parents[1]
+
+
+def gazetune(monkeypatch, *arguments):
+    """The command line as a user calls it; returns the exit code."""
+    monkeypatch.setattr("sys.argv", ["gazetune", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code or 0
+
+
+@pytest.fixture()
+def study(tmp_path):
+    """A study of 24 images, an experiment on it, and weights."""
+    write_study(tmp_path / "study", n=24, label=lambda i: "abc"[i % 3], split=lambda i: ["train", "validation", "test"][i % 3])
+    small_vit().save(tmp_path / "weights")
+    experiment = {
+        "name": "small",
+        "data": {"kind": "table", "path": str(tmp_path / "study"), "split": {"rule": "given"}},
+        "models": {
+            "before": {"weights": str(tmp_path / "weights"), "train": "none"},
+            "after": {"weights": str(tmp_path / "weights"), "train": True, "targets": "true_pairs"},
+            "shuffled": {"weights": str(tmp_path / "weights"), "train": True, "targets": "shuffled"},
+        },
+        "reference": "before",
+        "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
+    return tmp_path
+
+
+def run_small(monkeypatch, study, *options, output="run"):
+    return gazetune(monkeypatch, "run", study / "small.yaml", "--output", study / output, *options)
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, study, capsys):
+    assert run_small(monkeypatch, study) == 0
+    run = Run(study / "run")
+    assert set(run.images["model"]) == {"human", "mean_training_map", "before", "after", "shuffled"}
+    assert len(run.images) == 5 * 8
+    assert list(run.images.columns) == ["dataset", "image", "model", "seed", "attention", *METRICS, "reason"]
+    wide = run.images.pivot(index="image", columns="model", values="cc")
+    test = run.tests.query("metric == 'cc' and first == 'after-s42' and second == 'before'").iloc[0]
+    ours = paired_test(wide["after"].to_numpy(), wide["before"].to_numpy())
+    assert (test["t"], test["p"], test["n"]) == pytest.approx((ours.t, ours.p, 8), rel=1e-6)
+    means = {(a["model"], a["metric"]): a["mean"] for a in run.summary["alignment"]}
+    assert means["after-s42", "cc"] == pytest.approx(wide["after"].mean(), rel=1e-6)
+    assert run.table("predictions")["correct"].notna().all()
+    assert {a["model"] for a in run.summary["accuracy"]} == {"before", "after-s42", "shuffled-s42"}
+    assert run.summary["training"]["after-s42"]["step"] == 6
+    assert run.summary["datasets"]["table"]["images"] == {"train": 8, "validation": 8, "test": 8}
+    report = (study / "run" / "report.html").read_text()
+    assert f"{test['n']}</td><td>{test['difference']:.3f}" in report
+    assert report.count("data:image/png") == 2
+    assert re.search(r"(https?:)?//(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", report)) is None  # nothing from elsewhere
+    printed = capsys.readouterr().out
+    assert f"{means['after-s42', 'cc']:.3f}" in printed and "report.html" in printed
+    lines = list(run.log_lines())
+    assert [line["step"] for line in lines if line["model"] == "after-s42" and line["split"] == "train"] == list(range(1, 7))
+
+
+def test_the_same_command_twice_gives_the_same_files(monkeypatch, study):
+    for name in ("one", "two"):
+        assert run_small(monkeypatch, study, output=name) == 0
+    one, two = files(study / "one"), files(study / "two")
+    assert one.keys() == two.keys()
+    differ = {name for name in one if one[name] != two[name]}
+    assert differ <= {"provenance.json", "log.jsonl", "report.html"}  # times, and the command with its --output
+    assert one["report.html"].replace(b"/one", b"/two") == two["report.html"]
+
+
+def test_finished_stages_are_kept_and_a_missing_or_changed_file_is_made_again(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    before = files(study / "run")
+    assert run_small(monkeypatch, study) == 2
+    assert "already holds a run" in (said := capsys.readouterr().err) and "--resume" in said
+    assert run_small(monkeypatch, study, "--resume") == 0
+    assert (kept := capsys.readouterr().err).count("done before, kept") == 12, kept
+    (study / "run" / "images.csv").unlink()
+    scores = study / "run" / "scores" / "table.csv"
+    scores.write_bytes(scores.read_bytes().replace(b"0", b"1", 1))
+    shutil.rmtree(study / "run" / "cache")
+    assert gazetune(monkeypatch, "run", study / "run", "--resume") == 0
+    said = capsys.readouterr().err
+    assert "images.csv' is missing" in said and "scores/table.csv' is damaged" in said
+    assert "train/after-s42: done before, kept" in said
+    after = files(study / "run")
+    assert {n for n in before if before[n] != after[n]} <= {"provenance.json", "report.html"}  # the new command
+
+
+def test_changed_settings_redo_what_depends_on_them(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    capsys.readouterr()
+    assert run_small(monkeypatch, study, "--resume", "--set", "training.lr=2e-3") == 0
+    said = capsys.readouterr().err
+    assert "train/after-s42: done again, because its input changed (training)" in said
+    assert "photos/table/32x32: done before, kept" in said
+    assert "attention/table/before: done before, kept" in said
+
+
+def test_scoring_on_another_data_set(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    other = write_study(study / "other", n=5, seed=9)
+    assert gazetune(monkeypatch, "score", study / "run", "--data", f"table={other}") == 2
+    assert "is the run's own data set" in capsys.readouterr().err
+    assert gazetune(monkeypatch, "score", study / "run", "--data", f"table:other={other}") == 0
+    run = Run(study / "run")
+    assert run.images.groupby("dataset")["image"].nunique().to_dict() == {"table": 8, "other": 5}
+    assert set(run.tests["dataset"]) == {"table", "other"}
+
+
+def test_several_seeds(monkeypatch, study):
+    assert run_small(monkeypatch, study, "--seeds", "0,1") == 0
+    run = Run(study / "run")
+    assert set(run.summary["training"]) == {"after-s0", "after-s1", "shuffled-s0", "shuffled-s1"}
+    wide = run.images.query("model == 'after'").pivot(index="image", columns="seed", values="cc")
+    assert (wide[0] != wide[1]).all()
+    assert run.checkpoint("after-s1").is_dir()
+    with pytest.raises(InputError, match="There are: after-s0, after-s1"):
+        run.checkpoint("after")
+
+
+def test_train_then_score(monkeypatch, study):
+    assert gazetune(monkeypatch, "train", study / "small.yaml", "--output", study / "run") == 0
+    assert not (study / "run" / "images.csv").exists()
+    assert gazetune(monkeypatch, "score", study / "run") == 0
+    assert (study / "run" / "report.html").exists()
+
+
+def test_dry_run_plans_and_writes_nothing(monkeypatch, study, capsys):
+    assert run_small(monkeypatch, study, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "8 train, 8 validation, 8 test" in said and "at most 6 steps of 4 images" in said
+    learn = sum(p.numel() for p in small_vit().learnable().values())
+    assert f"{learn:,} of" in said
+    assert not (study / "run").exists()
+    assert gazetune(monkeypatch, "run", "osie", "--dry-run", "--weights", study / "nowhere") == 2
+    said = capsys.readouterr().err
+    assert "nowhere' does not exist" in said and "'osie' needs its folder" in said
+
+
+def test_a_metric_of_ones_own(monkeypatch, study, capsys):
+    example = re.search(r"```python\n(# my_metrics\.py.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S).group(1)
+    assert len(example.strip().splitlines()) <= 20
+    (study / "my_metrics.py").write_text(example)
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["metrics"] = ["cc", f"{study / 'my_metrics.py'}:emd"]
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    assert run_small(monkeypatch, study) == 2
+    assert "--allow-code" in capsys.readouterr().err
+    assert run_small(monkeypatch, study, "--allow-code") == 0
+    run = Run(study / "run")
+    found = run.images.query("model == 'after'")["emd"]
+    assert (found > 0).all() and (found < 224).all()
+    assert "emd" in set(run.tests["metric"])
+    assert len(run.json("provenance.json")["code"]) == 1
+
+
+def test_the_lines_of_the_readme_run(study, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    monkeypatch.chdir(study)
+    space = {}
+    exec(blocks[0], space)
+    assert isinstance(space["table"], pd.DataFrame) and len(space["table"]) == 24
+    assert space["test"].n == 24
+
+
+def test_errors_are_one_message_and_debug_shows_where(monkeypatch, study, capsys):
+    assert gazetune(monkeypatch, "run", "oseie") == 2
+    assert "Did you mean 'osie'?" in capsys.readouterr().err
+    assert run_small(monkeypatch, study, "--set", "training.lerning_rate=1") == 2
+    assert "there is no setting 'training.lerning_rate'" in capsys.readouterr().err
+    assert gazetune(monkeypatch, "score", study / "nothing", "--debug") == 2
+    assert "Traceback" in (said := capsys.readouterr().err) and "is not a run" in said
+
+
+def test_summary_as_json(monkeypatch, study, capsys):
+    assert run_small(monkeypatch, study, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == "before"

@@ -1,0 +1,174 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from worlds import small_vit
+
+from gazetune.attention.rollout import rollout
+from gazetune.backbones import load_backbone
+from gazetune.data.synthetic import World, load_synthetic
+from gazetune.maps import densities, grid_points, upsampled
+from gazetune.training.loop import Keeper, Part, State, loss_of, order_of, teacher_features, tune
+from gazetune.training.objective import objective
+from gazetune.training.settings import Training
+from gazetune.training.targets import TARGETS, derangement
+
+CPU = torch.device("cpu")
+
+
+class Memory:
+    """A keeper that remembers instead of writing."""
+
+    def __init__(self, state=None):
+        self.state, self.best, self.log = state, 0, []
+        self.keeper = Keeper(self.save_state, lambda: self.state, self.save_best, self.log.append)
+
+    def save_state(self, state, tensors):
+        copied = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        self.state = (State(**{**vars(state), "evaluated": dict(state.evaluated)}), copied)
+
+    def save_best(self):
+        self.best += 1
+
+    def losses(self):
+        return [line["loss"] for line in self.log if line["split"] == "train"]
+
+
+def parts_of(backbone, n=20, targets="true_pairs", settings=None):
+    """Training and validation parts of n generated scenes each."""
+    settings = settings or Training(precision="fp32")
+    world = load_synthetic(World(images=2 * n, seed=5))
+    pixels = np.stack([world.pixels(i, backbone.image_size).transpose(2, 0, 1) for i in range(2 * n)])
+    points = grid_points(world)
+    both = []
+    for rows in (np.arange(n), np.arange(n, 2 * n)):
+        features = teacher_features(backbone, pixels, rows, settings, CPU)
+        both.append(Part(pixels, rows, TARGETS[targets](points.take(rows), 42), features))
+    return both
+
+
+def fast(**changed):
+    return Training(**{"lr": 1e-3, "batch_size": 8, "epochs": 50, "evaluate_every": 5, "precision": "fp32", **changed})
+
+
+# golden: 20 steps of the tiny model on 20 scenes of seed 5, batch 8, lr 1e-3, float32 on a CPU
+GOLDEN: list[float] = []
+
+
+def test_golden_losses_of_the_tiny_model():
+    student, memory = load_backbone("tiny"), Memory()
+    tune(student, *parts_of(student), rollout, fast(max_steps=20), 42, memory.keeper)
+    np.testing.assert_allclose(memory.losses(), GOLDEN, atol=1e-5, rtol=0)
+
+
+def test_distillation_is_exactly_zero_at_step_0():
+    for backbone in (load_backbone("tiny"), small_vit()):
+        train, _ = parts_of(backbone, n=12)
+        loss = loss_of(backbone, train, order_of(0, 12, 42)[:8], rollout, fast())
+        assert loss.distillation.item() == 0.0
+        assert loss.attention.item() > 0.1
+
+
+def test_frozen_parameters_stay_bit_identical_and_the_learnable_move():
+    student, memory = load_backbone("tiny"), Memory()
+    before = {name: p.detach().clone() for name, p in student.model.named_parameters()}
+    tune(student, *parts_of(student), rollout, fast(max_steps=6), 42, memory.keeper)
+    learnable = student.learnable()
+    assert 0 < len(learnable) < len(before)
+    for name, parameter in student.model.named_parameters():
+        assert torch.equal(parameter, before[name]) == (name not in learnable), name
+
+
+def test_the_objective_is_that_of_the_paper():
+    backbone = load_backbone("tiny")
+    train, _ = parts_of(backbone, n=4)
+    output = backbone(torch.from_numpy(train.pixels[:4]))
+    target = train.targets(np.arange(4))
+    loss = objective(output.feature + 0.5, output.feature, rollout(output), target, weight=2.0)
+    human, model = target.double() + 1e-10, upsampled(rollout(output)).double() + 1e-10
+    human, model = (m / m.sum((1, 2), keepdim=True) for m in (human, model))
+    expected = (human * (human / model).log()).sum((1, 2)).mean()
+    assert loss.distillation.item() == pytest.approx(0.25, abs=1e-6)
+    assert loss.attention.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert loss.total.item() == pytest.approx(0.25 + 2 * expected.item(), abs=1e-5)
+
+
+def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit():
+    settings = fast(max_steps=12)
+    whole, memory = load_backbone("tiny"), Memory()
+    parts = parts_of(whole)
+    tune(whole, *parts, rollout, settings, 7, memory.keeper)
+    first, stopped = load_backbone("tiny"), Memory()
+    tune(first, *parts, rollout, fast(max_steps=5), 7, stopped.keeper)  # as if stopped after an evaluation
+    second, resumed = load_backbone("tiny"), Memory(stopped.state)
+    state = tune(second, *parts, rollout, settings, 7, resumed.keeper)
+    assert state.step == 12
+    assert stopped.losses() + resumed.losses() == memory.losses()
+    for (name, ours), theirs in zip(whole.model.named_parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_early_stopping_follows_the_rule(monkeypatch):
+    losses = iter([1.0, 0.9, 0.8995, 0.8993, 0.8991, 0.5])  # after .9 no step of .001 for three evaluations
+    monkeypatch.setattr("gazetune.training.loop.evaluate", lambda *_: {"loss": next(losses)})
+    student, memory = load_backbone("tiny"), Memory()
+    state = tune(student, *parts_of(student, n=8), rollout, fast(evaluate_every=1, max_steps=50), 0, memory.keeper)
+    assert state.stopped_early and state.step == 4
+    assert (state.best_step, state.best_loss) == (4, 0.8991)  # the best weights are those of the lowest loss
+
+
+def test_tuning_lowers_the_loss_in_both_precisions():
+    for precision in ("fp32", "bf16"):
+        student, memory = load_backbone("tiny"), Memory()
+        state = tune(student, *parts_of(student), rollout, fast(max_steps=20, precision=precision), 0, memory.keeper)
+        assert state.evaluated["20"] < state.evaluated["0"] - 0.05
+
+
+def test_settings_count_steps():
+    assert Training().steps(500) == 20 * 63
+    assert Training(max_steps=600).steps(500) == 600
+
+
+def test_derangements_have_no_fixed_point_and_are_seeded():
+    for n in (2, 3, 10, 500):
+        order = derangement(n, 42)
+        assert sorted(order) == list(range(n)) and (order != np.arange(n)).all()
+    assert (np.random.default_rng(42).permutation(10) == np.arange(10)).any()  # the plain one has one: the trap is real
+    assert (derangement(500, 42) == derangement(500, 42)).all() and (derangement(500, 42) != derangement(500, 1)).any()
+    assert {tuple(derangement(3, seed)) for seed in range(40)} == {(1, 2, 0), (2, 0, 1)}
+    with pytest.raises(ValueError, match="at least two"):
+        derangement(1, 0)
+
+
+def test_shuffled_targets_are_the_same_maps_of_other_images():
+    points = grid_points(load_synthetic(World(images=6)))
+    own, others = (densities(points), TARGETS["shuffled"](points, 42)(np.arange(6)))
+    same = torch.stack([torch.stack([torch.equal(a, b) * torch.ones(()) for b in own]) for a in others])
+    assert same.sum(0).tolist() == same.sum(1).tolist() == [1] * 6
+    assert same.diagonal().sum() == 0
+
+
+def test_a_checkpoint_loads_with_plain_transformers_alone(tmp_path):
+    student, memory = load_backbone("tiny"), Memory()
+    tune(student, *parts_of(student, n=8), rollout, fast(max_steps=2), 0, memory.keeper)
+    student.save(tmp_path)
+    photo = np.random.default_rng(0).integers(0, 256, (1, 3, *student.image_size), dtype=np.uint8)
+    np.save(tmp_path / "photo.npy", photo)
+    plain = """
+import sys, numpy as np, torch, transformers
+folder = sys.argv[1]
+model = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
+pixels = torch.from_numpy(np.load(folder + "/photo.npy").astype(np.float32) / 127.5 - 1)
+with torch.no_grad():
+    np.save(folder + "/logits.npy", model(pixels).logits.numpy())
+assert "gazetune" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", plain, str(tmp_path)], check=True, capture_output=True)
+    with torch.no_grad():
+        ours = student(torch.from_numpy(photo)).logits.numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), ours, atol=1e-5)
+    again = load_backbone(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again(torch.from_numpy(photo)).logits, torch.from_numpy(ours))

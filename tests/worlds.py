@@ -1,0 +1,36 @@
+"""Small things that tests share: studies on disk, models, runs."""
+
+import csv
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import ViTConfig, ViTForImageClassification
+
+from gazetune.backbones.vit import HALF, VisionTransformer
+
+
+def small_vit(seed=0, labels=3):
+    """A ViT of 16 patches and three layers, randomly initialised."""
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+    model = ViTForImageClassification(ViTConfig(**shape, image_size=32, patch_size=8, num_labels=labels))
+    return VisionTransformer(model, *HALF, (32, 32), name="small")
+
+
+def write_study(folder, n=12, seed=0, size=(64, 48), rows_per_image=20, **columns):
+    """A table data set on disk: noise photos and fixations; `columns` are functions of the image number."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    lines = []
+    for i in range(n):
+        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).save(folder / "images" / f"p{i:03d}.png")
+        for k in range(rows_per_image):
+            x, y = rng.uniform(0, size[0] - 0.01), rng.uniform(0, size[1] - 0.01)
+            extra = {name: of(i) for name, of in columns.items()}
+            lines.append({"image": f"p{i:03d}.png", "observer": f"o{k % 4}", "x": f"{x:.2f}", "y": f"{y:.2f}", **extra})
+    with (folder / "fixations.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, fieldnames=list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return folder
