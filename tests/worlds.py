@@ -26,7 +26,7 @@ def write_study(folder, n=12, seed=0, size=(64, 48), rows_per_image=20, **column
     for i in range(n):
         Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).save(folder / "images" / f"p{i:03d}.png")
         for k in range(rows_per_image):
-            x, y = rng.uniform(0, size[0] - 0.01), rng.uniform(0, size[1] - 0.01)
+            x, y = (np.clip(rng.normal(0.5, 0.15), 0, 0.999) * side for side in size)  # people look at the centre
             extra = {name: of(i) for name, of in columns.items()}
             lines.append({"image": f"p{i:03d}.png", "observer": f"o{k % 4}", "x": f"{x:.2f}", "y": f"{y:.2f}", **extra})
     with (folder / "fixations.csv").open("w", newline="") as opened:

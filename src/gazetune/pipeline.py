@@ -14,7 +14,7 @@ from gazetune.attention.extract import write_maps
 from gazetune.backbones import Backbone, load_backbone, weights_hash
 from gazetune.data import Stimuli
 from gazetune.data.decoded import open_decoded
-from gazetune.data.splits import SplitName
+from gazetune.data.splits import SplitName, Whole
 from gazetune.experiment import Entry, Experiment
 from gazetune.figures.write import write_figures
 from gazetune.metrics import Metric
@@ -84,10 +84,10 @@ def prepare(job: Job, name: str, stimuli: Stimuli, whole: bool = False) -> None:
 def train(job: Job, name: str) -> None:
     """Fine-tuning: every model of the table that learns, each against its own frozen start."""
     data = load_prepared(job.run, name)
-    for entry in job.experiment.entries():
-        if entry.seed is None:
-            continue
-        made_by = _made_by(job, f"fixations/{name}", f"photos/{name}/")
+    made_by = _made_by(job, f"fixations/{name}", f"photos/{name}/")
+    learning = [entry for entry in job.experiment.entries() if entry.seed is not None]
+    teachers = {w: _teacher(job, w, data, made_by) for w in dict.fromkeys(e.model.weights for e in learning)}
+    for entry in learning:
         inputs = {
             "model": entry.model.model_dump(exclude={"label"}),
             "weights": weights_hash(entry.model.weights),
@@ -97,19 +97,19 @@ def train(job: Job, name: str) -> None:
             "image_size": job.experiment.image_size,
             "data": made_by,
         }
-        teacher = _teacher(job, entry, data, made_by)
-        job.run.stage(f"train/{entry.key}", inputs, partial(_train_one, job, entry, data, teacher, fingerprint(inputs)))
+        work = partial(_train_one, job, entry, data, teachers[entry.model.weights], fingerprint(inputs))
+        job.run.stage(f"train/{entry.key}", inputs, work)
         job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
 
 
-def _teacher(job: Job, entry: Entry, data: Prepared, made_by: dict[str, str]) -> str:
+def _teacher(job: Job, start: str, data: Prepared, made_by: dict[str, str]) -> str:
     """The frozen start's [CLS] state of every image, computed once for all models that start there."""
-    weights, settings = weights_hash(entry.model.weights), job.experiment.training
+    weights, settings = weights_hash(start), job.experiment.training
     inputs = {"weights": weights, "precision": settings.precision, "batch_size": settings.batch_size, "data": made_by}
     file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
 
     def work() -> list[str]:
-        teacher = _on_device(job, entry.model.weights)
+        teacher = _on_device(job, start)
         pixels = data.pixels(teacher.image_size)
         splits = {split: data.rows(split) for split in SPLITS}
         features = {str(s): teacher_features(teacher, pixels, rows, settings, job.device) for s, rows in splits.items()}

@@ -153,7 +153,8 @@ def load_vit(source: str, image_size: int | None = None, dtype: torch.dtype = to
     Raises:
         InputError: nothing usable there, no safetensors, or not a plain vision transformer.
     """
-    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
+    if looks_local and not Path(source).expanduser().is_dir():
         raise InputError(f"The weights folder '{source}' does not exist. Give a folder or a Hugging Face name.")
     path = str(Path(source).expanduser()) if source.startswith("~") else source
     try:

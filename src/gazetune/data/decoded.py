@@ -14,7 +14,7 @@ from gazetune.errors import InputError
 from gazetune.progress import track
 
 CHUNK = 64
-Pixels = UInt8[np.ndarray, "image 3 height width"]
+Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
 def decode(
