@@ -20,7 +20,7 @@ demo: $(VENV)/.demo
 	$(BIN)/gazetune demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-torch.set_num_threads(2)
+from worlds import small_vit, write_study
+
+# two workers share two cores (make test); alone, a worker takes both
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 DATA = Path(os.environ.get("GAZETUNE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -32,3 +36,27 @@ def dinov2_folder():
 @pytest.fixture()
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture()
+def study(tmp_path):
+    """A study of 24 images, an experiment on it, and weights."""
+    write_study(
+        tmp_path / "study", n=24, label=lambda i: "abc"[i % 3], split=lambda i: ["train", "validation", "test"][i % 3]
+    )
+    small_vit().save(tmp_path / "weights")
+    experiment = {
+        "name": "small",
+        "data": {"kind": "table", "path": str(tmp_path / "study"), "split": {"rule": "given"}},
+        "models": {
+            "before": {"weights": str(tmp_path / "weights"), "train": "none"},
+            "after": {"weights": str(tmp_path / "weights"), "train": True, "targets": "true_pairs"},
+            "shuffled": {"weights": str(tmp_path / "weights"), "train": True, "targets": "shuffled"},
+        },
+        "reference": "before",
+        "map_size": 64,
+        "human": {"sigma_px": 4.0},
+        "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
+    return tmp_path

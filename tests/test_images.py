@@ -53,7 +53,9 @@ def test_what_is_no_image_is_named(tmp_path, monkeypatch):
     (tmp_path / "x.jpg").write_text("not a photo")
     with pytest.raises(InputError, match=r"x\.jpg' cannot be read as an image"):
         read_rgb(tmp_path / "x.jpg")
-    whole = saved(tmp_path, Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), dtype=np.uint8)), "y.png")
+    whole = saved(
+        tmp_path, Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), dtype=np.uint8)), "y.png"
+    )
     whole.write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(InputError, match="cannot be read"):
         read_rgb(whole)

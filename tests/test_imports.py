@@ -7,8 +7,10 @@ import gazetune
 
 # the rooms from top to bottom, as in docs/LOG.md; a module may use its own room and those above
 ROOMS = (
-    "errors", "progress", "run", "provenance", "statistics", "data", "maps", "priors", "prepared", "backbones",
-    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "pipeline", "commands", "cli",
+    "errors", "files", "folder", "progress", "run", "provenance", "statistics",
+    "data", "maps", "priors", "prepared", "backbones",
+    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "pipeline",
+    "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent
 

@@ -73,6 +73,8 @@ def test_options_choose_fixations():
 def test_no_fixation_and_constant_maps_become_nan():
     assert density(study([], [])).isnan().all()
     assert min_max(torch.ones(1, 3, 3)).isnan().all()
+    assert min_max(1 + 1e-7 * torch.rand(1, 3, 3)).isnan().all()  # rounding is not a map
+    assert min_max(1 + 1e-4 * torch.rand(1, 3, 3)).max() == 1
 
 
 def test_upsampled_runs_from_0_to_1(generator):

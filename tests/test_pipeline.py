@@ -8,47 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from worlds import small_vit, write_study
 
-from gazetune import Run, cli, paired_test
+from gazetune import Run, paired_test
 from gazetune.errors import InputError
 from gazetune.metrics import METRICS
+from worlds import gazetune, run_small, small_vit, write_study
 
 ROOT = Path(__file__).parents[1]
-
-
-def gazetune(monkeypatch, *arguments):
-    """The command line as a user calls it; returns the exit code."""
-    monkeypatch.setattr("sys.argv", ["gazetune", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code or 0
-
-
-@pytest.fixture()
-def study(tmp_path):
-    """A study of 24 images, an experiment on it, and weights."""
-    write_study(tmp_path / "study", n=24, label=lambda i: "abc"[i % 3], split=lambda i: ["train", "validation", "test"][i % 3])
-    small_vit().save(tmp_path / "weights")
-    experiment = {
-        "name": "small",
-        "data": {"kind": "table", "path": str(tmp_path / "study"), "split": {"rule": "given"}},
-        "models": {
-            "before": {"weights": str(tmp_path / "weights"), "train": "none"},
-            "after": {"weights": str(tmp_path / "weights"), "train": True, "targets": "true_pairs"},
-            "shuffled": {"weights": str(tmp_path / "weights"), "train": True, "targets": "shuffled"},
-        },
-        "reference": "before",
-        "map_size": 64,
-        "human": {"sigma_px": 4.0},
-        "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
-    }
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
-    return tmp_path
-
-
-def run_small(monkeypatch, study, *options, output="run"):
-    return gazetune(monkeypatch, "run", study / "small.yaml", "--output", study / output, *options)
 
 
 def files(folder):
@@ -74,11 +40,15 @@ def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, stud
     report = (study / "run" / "report.html").read_text()
     assert f"{test['n']}</td><td>{test['difference']:.3f}" in report
     assert report.count("data:image/png") == 2
-    assert re.search(r"(https?:)?//(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", report)) is None  # nothing from elsewhere
+    assert (
+        re.search(r"(https?:)?//(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", report)) is None
+    )  # nothing from elsewhere
     printed = capsys.readouterr().out
     assert f"{means['after-s42', 'cc']:.3f}" in printed and "report.html" in printed
     lines = list(run.log_lines())
-    assert [line["step"] for line in lines if line["model"] == "after-s42" and line["split"] == "train"] == list(range(1, 7))
+    assert [line["step"] for line in lines if line["model"] == "after-s42" and line["split"] == "train"] == list(
+        range(1, 7)
+    )
 
 
 def test_the_same_command_twice_gives_the_same_files(monkeypatch, study):
@@ -162,7 +132,9 @@ def test_dry_run_plans_and_writes_nothing(monkeypatch, study, capsys):
 
 
 def test_a_metric_of_ones_own(monkeypatch, study, capsys):
-    example = re.search(r"```python\n(# my_metrics\.py.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S).group(1)
+    example = re.search(
+        r"```python\n(# my_metrics\.py.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S
+    ).group(1)
     assert len(example.strip().splitlines()) <= 20
     (study / "my_metrics.py").write_text(example)
     settings = yaml.safe_load((study / "small.yaml").read_text())

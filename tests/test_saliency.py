@@ -104,7 +104,8 @@ def test_no_fixation_and_constant_maps_give_nan():
     for value in (
         cc(constant, density), nss(constant, fixations), auc_judd(constant, fixations), kl(constant, density),
         sim(constant, density), entropy_bits(constant), sauc(constant, fixations, fixations[:1]),
-        nss(attention, 0 * fixations), auc_judd(attention, 0 * fixations), sauc(attention, 0 * fixations, fixations[:1]),
+        nss(attention, 0 * fixations), auc_judd(attention, 0 * fixations),
+        sauc(attention, 0 * fixations, fixations[:1]),
         cc(attention, constant), kl(attention, constant), sim(attention, constant),
     ):  # fmt: skip
         assert value.isnan().all()

@@ -52,7 +52,11 @@ def test_every_pair_is_tested_over_shared_images():
     scores = pd.DataFrame(rows)
     scores.loc[(scores["key"] == "b") & (scores["image"] == "0"), "cc"] = np.nan
     found = compare(scores, ["cc"], ["a", "b", "c"])
-    assert list(zip(found["first"], found["second"], found["n"], strict=True)) == [("b", "a", 8), ("c", "a", 9), ("c", "b", 8)]
+    assert list(zip(found["first"], found["second"], found["n"], strict=True)) == [
+        ("b", "a", 8),
+        ("c", "a", 9),
+        ("c", "b", 8),
+    ]
     wide = scores.pivot(index="image", columns="key", values="cc")
     assert found["t"].iloc[1] == pytest.approx(stats.ttest_rel(wide["c"], wide["a"]).statistic)
     shape = describe(scores, ["cc"], ["c", "b", "a"])

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from worlds import write_study
 
 from gazetune.data.splits import Given, Hash, Modulo, Whole, members, split_of
 from gazetune.data.table import load_table
 from gazetune.errors import InputError
+from worlds import write_study
 
 
 def edit(folder, change):

@@ -4,16 +4,17 @@ import sys
 import numpy as np
 import pytest
 import torch
-from worlds import small_vit
 
 from gazetune.attention.rollout import rollout
 from gazetune.backbones import load_backbone
 from gazetune.data.synthetic import World, load_synthetic
+from gazetune.errors import GazetuneError, InputError
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.training.loop import Keeper, Part, State, loss_of, order_of, teacher_features, tune
 from gazetune.training.objective import objective
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS, derangement
+from worlds import small_vit
 
 CPU = torch.device("cpu")
 
@@ -141,7 +142,7 @@ def test_derangements_have_no_fixed_point_and_are_seeded():
     assert (np.random.default_rng(42).permutation(20) == np.arange(20)).any()  # the trap is real
     assert (derangement(500, 42) == derangement(500, 42)).all() and (derangement(500, 42) != derangement(500, 1)).any()
     assert {tuple(derangement(3, seed)) for seed in range(40)} == {(1, 2, 0), (2, 0, 1)}
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(InputError, match="at least two"):
         derangement(1, 0)
 
 
@@ -175,3 +176,12 @@ assert "gazetune" not in sys.modules
     again = load_backbone(tmp_path)
     with torch.no_grad():
         assert torch.equal(again(torch.from_numpy(photo)).logits, torch.from_numpy(ours))
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training():
+    student, memory = load_backbone("tiny"), Memory()
+    parts = parts_of(student, n=8)
+    with torch.no_grad():
+        next(iter(student.learnable().values())).fill_(float("nan"))
+    with pytest.raises(GazetuneError, match="not a number"):
+        tune(student, *parts, rollout, fast(max_steps=2), 0, memory.keeper)

@@ -3,10 +3,12 @@
 import csv
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification
 
+from gazetune import cli
 from gazetune.backbones.vit import HALF, VisionTransformer
 
 
@@ -24,7 +26,9 @@ def write_study(folder, n=12, seed=0, size=(64, 48), rows_per_image=20, **column
     (folder / "images").mkdir(parents=True, exist_ok=True)
     lines = []
     for i in range(n):
-        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).save(folder / "images" / f"p{i:03d}.png")
+        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).save(
+            folder / "images" / f"p{i:03d}.png"
+        )
         for k in range(rows_per_image):
             x, y = (np.clip(rng.normal(0.5, 0.15), 0, 0.999) * side for side in size)  # people look at the centre
             extra = {name: of(i) for name, of in columns.items()}
@@ -34,3 +38,15 @@ def write_study(folder, n=12, seed=0, size=(64, 48), rows_per_image=20, **column
         writer.writeheader()
         writer.writerows(lines)
     return folder
+
+
+def gazetune(monkeypatch, *arguments):
+    """The command line as a user calls it; returns the exit code."""
+    monkeypatch.setattr("sys.argv", ["gazetune", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code or 0
+
+
+def run_small(monkeypatch, study, *options, output="run"):
+    return gazetune(monkeypatch, "run", study / "small.yaml", "--output", study / output, *options)

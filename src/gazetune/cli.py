@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 
-from gazetune.errors import GazetuneError
+from gazetune.errors import GazetuneError, Interrupted
+from gazetune.folder import default_folder, refuse_if_busy
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -67,9 +69,10 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Train every model of an experiment, score them on held-out images, test, draw and report."""
+    given = {k: v for k, v in locals().items() if k not in ("as_json", "debug")}
+    refuse_if_busy(_folder(experiment, output, seeds))
     from gazetune.commands import run_experiment
 
-    given = {k: v for k, v in locals().items() if k not in ("run_experiment", "as_json", "debug")}
     _show(run_experiment(**given), as_json)
 
 
@@ -91,9 +94,10 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Only train; `gazetune score` does the rest."""
+    given = {k: v for k, v in locals().items() if k != "debug"}
+    refuse_if_busy(_folder(experiment, output, seeds))
     from gazetune.commands import run_experiment
 
-    given = {k: v for k, v in locals().items() if k not in ("run_experiment", "debug")}
     run_experiment(**given, train_only=True)
 
 
@@ -108,6 +112,7 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score the models of a run again, or on another data set, of which every image is a test image."""
+    refuse_if_busy(run)
     from gazetune.commands import score_run
 
     _show(score_run(run, data or [], device=device, skip_bad=skip_bad, allow_code=allow_code), as_json)
@@ -134,6 +139,22 @@ def list_all(debug: Debug = False) -> None:
         typer.echo(f"{what}: {', '.join(names) or 'none'}")
 
 
+def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
+    """Where a run will lie, as far as can be told without loading anything: enough to see whether it is busy."""
+    if output is not None:
+        return output
+    built_in = Path(__file__).parent / "experiments" / f"{experiment}.yaml"
+    path = built_in if built_in.is_file() else Path(experiment).expanduser()
+    if not path.is_file():
+        return path
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        chosen = [int(s) for s in seeds.split(",")] if seeds else settings.get("seeds", [42])
+        return default_folder(settings["name"], chosen)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return path  # what is wrong with it will be said when it is read in earnest
+
+
 def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
     if summary is None:
         return
@@ -148,18 +169,25 @@ def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        app(standalone_mode=True)
+        app()
     except GazetuneError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        print(f"gazetune: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("gazetune: Stopped. Every finished stage is saved; go on with --resume.", file=sys.stderr)
+    except Interrupted as stopped:
+        _say(str(stopped))
         sys.exit(130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(*_: object) -> None:
+    raise Interrupted("Stopped. Every finished stage is saved; go on with --resume.")
+
+
+def _say(message: str) -> None:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    print(f"gazetune: {message}", file=sys.stderr)

@@ -52,10 +52,10 @@ def run_experiment(
         )
     metrics, code = chosen_metrics(chosen.metrics, allow_code)
     job = Job(chosen, run, pipeline.pick_device(device), metrics, code, skip_bad)
-    stimuli = _load(chosen.data)
+    stimuli, sizes = _load(chosen.data), pipeline.input_sizes(chosen)
     with run.locked():
         pipeline.begin(job)
-        pipeline.prepare(job, stimuli.name, stimuli)
+        pipeline.prepare(job, stimuli.name, stimuli, sizes)
         pipeline.train(job, stimuli.name)
         if train_only:
             return None
@@ -74,18 +74,17 @@ def score_run(
     metrics, code = chosen_metrics(experiment.metrics, allow_code)
     job = Job(experiment, run, pipeline.pick_device(device), metrics, code, skip_bad)
     main = experiment.data.kind
-    others = [_other(text, experiment) for text in data]
+    others, sizes = [_other(text, experiment) for text in data], pipeline.input_sizes(experiment)
     with run.locked():
         if not others:
             stimuli = _load(experiment.data)
-            pipeline.prepare(job, main, stimuli)
+            pipeline.prepare(job, main, stimuli, sizes)
             pipeline.attend(job, main)
             pipeline.score(job, main, trained_on=main)
         for stimuli in others:
             # the limit was for the training data; of another data set every image is a test image
-            pipeline.prepare(
-                replace(job, experiment=experiment.model_copy(update={"limit": None})), stimuli.name, stimuli, True
-            )
+            whole = replace(job, experiment=experiment.model_copy(update={"limit": None}))
+            pipeline.prepare(whole, stimuli.name, stimuli, sizes, whole=True)
             pipeline.attend(job, stimuli.name)
             pipeline.score(job, stimuli.name, trained_on=main)
         pipeline.conclude(job)

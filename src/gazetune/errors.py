@@ -13,7 +13,8 @@ class InputError(GazetuneError):
     exit_code = 2
 
 
-class Interrupted(GazetuneError):
-    """The user or the system stopped the work and everything done so far is saved; exit code 130."""
+class Interrupted(BaseException):
+    """The user or the system stopped the work and everything done so far is saved; exit code 130.
 
-    exit_code = 130
+    Like KeyboardInterrupt it is no Exception, so that nothing on the way takes it for a failure.
+    """

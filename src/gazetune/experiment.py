@@ -13,6 +13,7 @@ from gazetune.data import READERS
 from gazetune.data.splits import Split
 from gazetune.data.synthetic import World
 from gazetune.errors import InputError
+from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
 from gazetune.training.settings import Training
@@ -125,7 +126,7 @@ class Experiment(_Frozen):
     @property
     def default_output(self) -> Path:
         """Where the run goes if nobody says otherwise."""
-        return Path("runs") / f"{self.name}-s{'-'.join(map(str, self.seeds))}"
+        return default_folder(self.name, self.seeds)
 
 
 def _known(name: str, known: Any, what: str) -> None:

@@ -14,6 +14,7 @@ from gazetune.data.stimuli import Fixations, Stimuli, rows_of
 from gazetune.errors import InputError
 
 MAP_SIZE = 224
+CONSTANT = 1e-6  # relative to the largest value; rounding in float32 leaves about 1e-7
 TRUNCATE = 4.0  # the Gaussian ends at this many sigma, as in scipy.ndimage
 
 
@@ -152,9 +153,13 @@ def blur(
 
 
 def min_max(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image height width"]:
-    """Each map shifted and scaled to 0..1; a constant map becomes NaN (it says nothing about where to look)."""
-    low = maps.amin(dim=(1, 2), keepdim=True)
-    return (maps - low) / (maps.amax(dim=(1, 2), keepdim=True) - low)
+    """Each map shifted and scaled to 0..1; a constant map becomes NaN (it says nothing about where to look).
+
+    Constant is a map whose values differ by no more than rounding does: a millionth of the largest.
+    """
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    spread = high - low
+    return (maps - low) / torch.where(spread > CONSTANT * high.abs(), spread, torch.nan)
 
 
 def sum_to_one(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image height width"]:

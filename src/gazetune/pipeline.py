@@ -15,6 +15,7 @@ from gazetune.backbones import Backbone, load_backbone, weights_hash
 from gazetune.data import Stimuli
 from gazetune.data.decoded import open_decoded
 from gazetune.data.splits import SplitName, Whole
+from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
 from gazetune.figures.write import write_figures
 from gazetune.metrics import Metric
@@ -51,18 +52,26 @@ def begin(job: Job) -> None:
     """Write down what is about to be done, and with what."""
     job.run.write_yaml(CONFIG, job.experiment.model_dump(mode="json", exclude_none=True))
     record = job.run.json(PROVENANCE, {"stages": {}})
-    job.run.write_json(
-        PROVENANCE,
-        {
-            **record,
-            **environment(job.device),
-            "command": shlex.join(["gazetune", *sys.argv[1:]]),
-            "code": dict(job.code),
-        },
-    )
+    command = shlex.join(["gazetune", *(a for a in sys.argv[1:] if a != "--resume")])
+    about = {**environment(job.device), "command": command, "code": dict(job.code)}
+    job.run.write_json(PROVENANCE, {**record, **about})
 
 
-def prepare(job: Job, name: str, stimuli: Stimuli, whole: bool = False) -> None:
+def input_sizes(experiment: Experiment) -> list[tuple[int, int]]:
+    """The input sizes of all models, each of which is tried on a black image.
+
+    Raises InputError for weights that are missing and for models whose attention cannot be read.
+    """
+    sizes = set()
+    for weights in dict.fromkeys(entry.model.weights for entry in experiment.entries()):
+        backbone = load_backbone(weights, experiment.image_size)
+        with torch.no_grad():
+            backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8))
+        sizes.add(backbone.image_size)
+    return sorted(sizes)
+
+
+def prepare(job: Job, name: str, stimuli: Stimuli, sizes: list[tuple[int, int]], whole: bool = False) -> None:
     """Human data: fixations to the map grid; photos decoded once at every input size that a model needs."""
     experiment = job.experiment
     split = Whole(rule="all_test") if whole else experiment.data.split
@@ -73,8 +82,7 @@ def prepare(job: Job, name: str, stimuli: Stimuli, whole: bool = False) -> None:
         f"fixations/{name}", inputs | settings,
         lambda: prepare_points(job.run, name, subset, parts, experiment.human, experiment.map_size),
     )  # fmt: skip
-    sizes = {load_backbone(e.model.weights, experiment.image_size).image_size for e in experiment.entries()}
-    for size in sorted(sizes):
+    for size in sizes:
         job.run.stage(
             f"photos/{name}/{size[0]}x{size[1]}", {"data": subset.fingerprint(), "skip_bad": job.skip_bad},
             partial(prepare_photos, job.run, name, subset, size, job.skip_bad),
@@ -86,6 +94,8 @@ def train(job: Job, name: str) -> None:
     data = load_prepared(job.run, name)
     made_by = _made_by(job, f"fixations/{name}", f"photos/{name}/")
     learning = [entry for entry in job.experiment.entries() if entry.seed is not None]
+    for split in SPLITS if learning else ():
+        _some(data, split)
     teachers = {w: _teacher(job, w, data, made_by) for w in dict.fromkeys(e.model.weights for e in learning)}
     for entry in learning:
         inputs = {
@@ -100,6 +110,14 @@ def train(job: Job, name: str) -> None:
         work = partial(_train_one, job, entry, data, teachers[entry.model.weights], fingerprint(inputs))
         job.run.stage(f"train/{entry.key}", inputs, work)
         job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
+
+
+def _some(data: Prepared, split: SplitName) -> None:
+    """Raises InputError if a split has no image that can be used."""
+    if not len(data.rows(split)):
+        raise InputError(
+            f"The split leaves no usable {split} image of '{data.name}'. Check data.split in the experiment."
+        )
 
 
 def _teacher(job: Job, start: str, data: Prepared, made_by: dict[str, str]) -> str:
@@ -141,9 +159,13 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str
 def attend(job: Job, name: str) -> None:
     """Attention extraction: the map of every model on every test image, in float32."""
     data = load_prepared(job.run, name)
+    _some(data, "test")
     rows = data.rows("test")
     for entry in job.experiment.entries():
-        weights = entry.model.weights if entry.seed is None else str(job.run.checkpoint(entry.key))
+        weights = entry.model.weights
+        if entry.seed is not None:
+            job.run.verify(f"train/{entry.key}")
+            weights = str(job.run.checkpoint(entry.key))
         inputs = {
             "weights": weights_hash(weights),
             "attention": job.experiment.attention,

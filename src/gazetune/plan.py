@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gazetune.backbones import load_backbone
+from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
 from gazetune.data.splits import NAMES, members, split_of
 from gazetune.errors import InputError
@@ -15,12 +15,14 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
     missing: list[str] = []
     print(f"experiment {experiment.name}, into {run.path}")
     counts = _data(experiment, load, missing)
+    models: dict[str, Backbone | None] = {}
     for entry in experiment.entries():
-        try:
-            backbone = load_backbone(entry.model.weights, experiment.image_size)
-        except InputError as reason:
-            missing.append(str(reason))
-            print(f"model {entry.key}: {entry.model.weights} - missing")
+        weights = entry.model.weights
+        if weights not in models:
+            models[weights] = _loaded(weights, experiment.image_size, missing)
+        backbone = models[weights]
+        if backbone is None:
+            print(f"model {entry.key}: {weights} - missing")
             continue
         total = sum(p.numel() for p in backbone.model.parameters())
         learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
@@ -34,11 +36,17 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             )
         print()
     print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
-    print(
-        "writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html"
-    )
+    print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
+
+
+def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:
+    try:
+        return load_backbone(weights, image_size)
+    except InputError as reason:
+        missing.append(str(reason))
+        return None
 
 
 def _data(experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]) -> dict[str, int]:

@@ -15,7 +15,8 @@ from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.errors import InputError
 from gazetune.maps import Human, Points, grid_points
-from gazetune.run import Run, move
+from gazetune.progress import say
+from gazetune.run import Run
 
 COLUMNS = ("row", "column", "weight", "offsets", "sigma_px")
 NO_FIXATION = "no fixation"
@@ -67,6 +68,9 @@ def prepare_points(
 ) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
     points = grid_points(stimuli, human, size)
+    empty = int((np.diff(points.offsets) == 0).sum())
+    if empty:
+        say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
     tensors = {c: torch.from_numpy(np.ascontiguousarray(getattr(points, c))) for c in COLUMNS}
     about = {
         "size": size,
@@ -90,10 +94,10 @@ def prepare_photos(run: Run, name: str, stimuli: Stimuli, size: tuple[int, int],
     Raises InputError naming the first unreadable photo, unless `skip_bad`.
     """
     target = decoded_name(name, size)
-    unreadable = decode(stimuli, size, run.file(target), move)
+    unreadable = decode(stimuli, size, run.file(target))
     if unreadable and not skip_bad:
         run.file(target).unlink()
-        first = next(iter(unreadable.values()))
+        first = next(iter(unreadable.values())).removeprefix("unreadable: ")
         raise InputError(f"{len(unreadable)} of {len(stimuli)} images cannot be used. The first: {first}")
     return [target, run.write_json(target.replace(".npy", ".json"), unreadable)]
 

@@ -1,7 +1,6 @@
 """The run directory: the only place that knows where things lie and how they are written whole."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -15,12 +14,13 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from gazetune.errors import GazetuneError, InputError
+from gazetune.errors import InputError
+from gazetune.files import move, not_written, sha256_file, write_whole
+from gazetune.folder import locked
 from gazetune.progress import say
 
 # what may differ between two identical runs: fields of provenance.json and of the lines of log.jsonl
@@ -28,44 +28,9 @@ VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.j
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
+TEXTS = ["image", "dataset", "model", "reason"]
+FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
 TYPES: dict[str, Any] = {"image": str, "dataset": str, "model": str, "seed": "Int64", "reason": str}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all: beside it, to the disk, then renamed over it.
-
-    Raises GazetuneError where the disk is full or the folder cannot be written; what was there before stays.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        move(beside, path)
-    except OSError as reason:
-        beside.unlink(missing_ok=True)
-        raise GazetuneError(
-            f"'{path}' could not be written ({reason.strerror}). What was saved before is whole; make room or change "
-            f"--output, then go on with --resume."
-        ) from reason
-
-
-def move(source: Path, target: Path) -> None:
-    """Rename a file over another, and have the folder's entry reach the disk too."""
-    source.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file, as hex."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 class Run:
@@ -91,7 +56,10 @@ class Run:
         path = self.file(f"{name}.csv")
         if not path.is_file():
             raise InputError(f"'{path}' is not there: the run has not come that far. Go on with gazetune run --resume.")
-        return pd.read_csv(path, dtype=TYPES)
+        table = pd.read_csv(path, dtype=TYPES)
+        for column in table.columns.intersection(TEXTS):
+            table[column] = table[column].str.replace(GUARDED, r"\1", regex=True)
+        return table
 
     @property
     def images(self) -> pd.DataFrame:
@@ -168,9 +136,16 @@ class Run:
         return self.write(name, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
     def write_table(self, name: str, table: pd.DataFrame) -> str:
-        """Write a tidy table as CSV (UTF-8, comma, one header line, empty for NaN)."""
+        """Write a tidy table as CSV (UTF-8, comma, one header line, empty for NaN).
+
+        A text that begins with = + - @ or a control character gets an apostrophe in front, or a spreadsheet would run
+        it as a formula; `table` takes it off again.
+        """
         buffer = io.StringIO()
-        table.to_csv(buffer, index=False, float_format="%.9g", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+        guarded = {c: table[c].str.replace(FORMULA, r"'\1", regex=True) for c in table.columns.intersection(TEXTS)}
+        table.assign(**guarded).to_csv(
+            buffer, index=False, float_format="%.9g", quoting=csv.QUOTE_MINIMAL, lineterminator="\n"
+        )
         return self.write(f"{name}.csv", buffer.getvalue())
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
@@ -195,17 +170,18 @@ class Run:
                     os.fsync(opened.fileno())
                 move(path, target / path.name)
         except OSError as reason:
-            raise GazetuneError(
-                f"'{target}' could not be written ({reason.strerror}). Make room, then --resume."
-            ) from reason
+            raise not_written(target, reason) from reason
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return [f"{name}/{path.name}" for path in written]
 
     def log(self, entry: Mapping[str, Json]) -> None:
         """Append one line to log.jsonl."""
-        with self.file(LOG).open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(_without_nan(dict(entry))) + "\n")
+        try:
+            with self.file(LOG).open("a", encoding="utf-8") as opened:
+                opened.write(json.dumps(_without_nan(dict(entry))) + "\n")
+        except OSError as reason:
+            raise not_written(self.file(LOG), reason) from reason
 
     def log_lines(self) -> Iterator[dict[str, Json]]:
         """The whole lines of log.jsonl; a line that was cut short by a stop is passed over."""
@@ -239,7 +215,7 @@ class Run:
         if reason:
             say(f"{name}: done again, because {reason}")
         start = time.monotonic()
-        outputs = {output: sha256(self.file(output)) for output in work()}
+        outputs = {output: sha256_file(self.file(output)) for output in work()}
         record = self.json(PROVENANCE, {"stages": {}})
         entry = {"inputs": wanted, "outputs": outputs, "seconds": round(time.monotonic() - start, 2)}
         record["stages"][name] = entry
@@ -252,42 +228,38 @@ class Run:
         changed = [k for k in {**before["inputs"], **wanted} if before["inputs"].get(k) != wanted.get(k)]
         if changed:
             return f"its input changed ({', '.join(sorted(changed))})"
-        for output, expected in before["outputs"].items():
-            path = self.file(output)
-            if not path.is_file():
-                return f"'{path}' is missing"
-            if sha256(path) != expected:
-                return f"'{path}' is damaged or was edited (its sha256 is not the recorded one)"
-        return None
-
-    def outputs_of(self, stage: str) -> dict[str, str]:
-        """The files a finished stage wrote and their sha256: the inputs of the stages after it."""
-        record = self.json(PROVENANCE, {"stages": {}})["stages"].get(stage)
-        return record["outputs"] if record else {}
+        return self._damage(before["outputs"])
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process. Raises InputError at once if another living process holds it.
-
-        The system lets go of the lock when its process ends, however it ends, so none is ever left behind.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        owner = self.file(".process")
-        lock = FileLock(self.file(".lock"))
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            who = owner.read_text() if owner.is_file() else "unknown"
-            raise InputError(
-                f"Another gazetune run (process {who}) is at work on '{self.path}'. Wait for it, or choose another "
-                f"--output."
-            ) from None
-        try:
-            owner.write_text(str(os.getpid()))
+        """Hold the run for this process (see folder.locked), and sweep away what a killed run had half written."""
+        with locked(self.path):
+            for leftover in self.path.rglob(".*.part"):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield
-        finally:
-            owner.unlink(missing_ok=True)
-            lock.release()
+
+    def verify(self, stage: str) -> None:
+        """Raises InputError naming a file of a finished stage that is missing or no longer what it was."""
+        before = self._stages().get(stage)
+        if before is None:
+            raise InputError(
+                f"'{self.path}' has not come as far as the stage '{stage}'. Go on with gazetune run --resume."
+            )
+        damage = self._damage(before["outputs"])
+        if damage:
+            raise InputError(f"{damage}; it is not used. Make it again: gazetune run {self.path} --resume")
+
+    def _stages(self) -> dict[str, Json]:
+        return self.json(PROVENANCE, {"stages": {}})["stages"]
+
+    def _damage(self, outputs: Mapping[str, str]) -> str | None:
+        for output, expected in outputs.items():
+            path = self.file(output)
+            if not path.is_file():
+                return f"'{path}' is missing"
+            if sha256_file(path) != expected:
+                return f"'{path}' is damaged or was edited (its sha256 is not the recorded one)"
+        return None
 
 
 def _without_nan(value: Json) -> Json:

@@ -18,6 +18,7 @@ from gazetune.metrics.score import Index, batches, score_points
 from gazetune.parity.predict import accuracy, predictions
 from gazetune.prepared import NO_FIXATION, Prepared, load_prepared
 from gazetune.priors import fixation_counts, mean_training_map
+from gazetune.progress import say
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 
@@ -50,6 +51,10 @@ def write_scores(
     for key, (name, seed) in models.items():
         grids = read_maps(run, maps_folder(test.name, key))["grid"]
         scored[name, seed, attention] = score_points(partial(_enlarged, grids, points.size), points, elsewhere, metrics)
+    for (name, _, _), part in scored.items():
+        constant = int((part["reason"] == "constant map").sum())
+        if constant:
+            say(f"warning: {constant} of {len(rows)} maps of '{name}' are constant and have no score")
     table = _stacked(test, rows, scored, ("model", "seed", "attention"))
     ordered = [c for c in table if c not in (*metrics, "reason")]
     written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
@@ -150,10 +155,12 @@ def _datasets(prepared: Prepared) -> dict[str, Json]:
     """How many images and fixations each split has, and how many were left out for what reason."""
     table = prepared.table
     used = {split: len(prepared.rows(split)) for split in ("train", "validation", "test")}
-    why = table["reason"].fillna("").str.split(" (", regex=False).str[0]
+    why = table["reason"].fillna("").str.split(":", regex=False).str[0]
+    left_out = table.loc[why != "", ["image", "split", "reason"]]
     return {
         "images": used,
         "fixations": int(table["fixations"].sum()),
         "fixations_outside_their_image": int(table["outside"].sum()),
         "images_with_a_reason": why[why != ""].value_counts().to_dict(),
+        "reasons": left_out.to_dict("records"),
     }

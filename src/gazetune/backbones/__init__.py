@@ -6,8 +6,8 @@ from transformers.utils.hub import cached_file
 
 from gazetune.backbones.protocol import Backbone, Output
 from gazetune.backbones.vit import load_vit
-from gazetune.data.files import sha256_files
 from gazetune.errors import InputError
+from gazetune.files import sha256_files
 
 __all__ = ["Backbone", "Output", "load_backbone", "resolve_weights", "weights_hash"]
 

@@ -60,14 +60,12 @@ class VisionTransformer:
         maps = tuple(m for m in outcome.attentions or () if m is not None)
         if len(maps) != len(self._blocks):
             raise InputError(
-                f"'{self.name}' has {len(self._blocks)} layers but {len(maps)} attention maps came back, so its rollout "
+                f"'{self.name}' has {len(self._blocks)} layers but {len(maps)} attention maps came back, so a rollout "
                 f"would be wrong. Use an architecture whose attention goes through transformers' AttentionInterface."
             )
         prefix = maps[0].shape[-1] - self.grid[0] * self.grid[1]
         if prefix < 1:
-            raise InputError(
-                f"'{self.name}' has no [CLS] token, so its rollout cannot be read."
-            )
+            raise InputError(f"'{self.name}' has no [CLS] token, so its rollout cannot be read.")
         logits = getattr(outcome, "logits", None)
         return Output(logits=logits, feature=hidden[:, 0], attention=maps, prefix=prefix, grid=self.grid)
 

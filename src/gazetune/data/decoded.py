@@ -1,6 +1,6 @@
 """Photos decoded once to uint8 on disk, and read from there by every stage and epoch."""
 
-from collections.abc import Callable
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,30 +11,29 @@ from torch import Tensor
 
 from gazetune.data.stimuli import Stimuli
 from gazetune.errors import InputError
+from gazetune.files import move, not_written
 from gazetune.progress import track
 
 CHUNK = 64
 Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
-def decode(
-    stimuli: Stimuli, size: tuple[int, int], path: Path, replace: Callable[[Path, Path], None]
-) -> dict[str, str]:
+def decode(stimuli: Stimuli, size: tuple[int, int], path: Path) -> dict[str, str]:
     """Decode every image at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 
     The file is written beside and renamed when whole. Returns what could not be read: image id -> the reason; those
-    images are zero in the file.
+    images are zero in the file. Raises GazetuneError where the disk has no room for it.
     """
     unreadable: dict[str, str] = {}
     beside = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=(len(stimuli), 3, *size))
+    pixels = _room_for(beside, (len(stimuli), 3, *size))
 
     def one(i: int) -> None:
         try:
             pixels[i] = stimuli.pixels(i, size).transpose(2, 0, 1)
         except InputError as reason:
-            unreadable[stimuli.ids[i]] = str(reason)
+            unreadable[stimuli.ids[i]] = f"unreadable: {reason}"
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter lock
         starts = range(0, len(stimuli), CHUNK)
@@ -42,8 +41,24 @@ def decode(
             list(pool.map(one, range(start, min(start + CHUNK, len(stimuli)))))
     pixels.flush()
     del pixels
-    replace(beside, path)
+    move(beside, path)
     return unreadable
+
+
+def _room_for(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """An .npy file of this shape, mapped for writing, whose room on the disk is taken before anything is written.
+
+    Without that, a full disk would kill the process at the first page that finds no room.
+    """
+    try:
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        with path.open("rb+") as opened:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
+    except OSError as reason:
+        path.unlink(missing_ok=True)
+        raise not_written(path, reason) from reason
+    return pixels
 
 
 def open_decoded(path: Path) -> Pixels:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pooch
 import requests
 
-from gazetune.data.files import sha256_file
 from gazetune.data.osie import CITATION as OSIE_CITATION
 from gazetune.errors import GazetuneError, InputError
+from gazetune.files import sha256_file
 from gazetune.progress import say, track
 
 CHUNK = 1 << 18
@@ -64,9 +64,7 @@ def fetch_dataset(name: str, folder: Path, url: str | None = None) -> str:
     wanted = manifest_of(source)
     missing = _missing(folder, wanted)
     if missing:
-        say(
-            f"{name}: {len(missing)} of {len(wanted)} files. Licence: {source.licence}. Cite: {source.citation}"
-        )
+        say(f"{name}: {len(missing)} of {len(wanted)} files. Licence: {source.licence}. Cite: {source.citation}")
         folder.mkdir(parents=True, exist_ok=True)
         archive = folder / f".{name}.tar.gz"
         try:

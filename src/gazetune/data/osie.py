@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from gazetune.data.files import sha256_file, sha256_files
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
 from gazetune.errors import InputError
+from gazetune.files import sha256_file, sha256_files
 
 CITATION = (
     "Xu, J., Jiang, M., Wang, S., Kankanhalli, M. S., & Zhao, Q. (2014). Predicting human gaze beyond pixels. "

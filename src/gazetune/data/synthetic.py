@@ -107,7 +107,8 @@ def _place(category: str, area_px2: float, earlier: tuple[Thing, ...], world: Wo
         if len(free):
             box = boxes[free[0]]
             x, y = box - (low + high) / 2 * np.sqrt(area_px2)
-            return Thing(category, float(x), float(y), area_px2, mirror, tilt, *box.tolist(), *half.tolist(), look)
+            (box_x, box_y), (width, height) = box.tolist(), half.tolist()
+            return Thing(category, float(x), float(y), area_px2, mirror, tilt, box_x, box_y, width, height, look)
         area_px2 *= 0.8
 
 

@@ -15,16 +15,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from gazetune.data.files import sha256_file, sha256_files
 from gazetune.data.images import image_size
 from gazetune.data.objects import load_objects
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
 from gazetune.errors import InputError
+from gazetune.files import sha256_file, sha256_files
 from gazetune.progress import say
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 NEEDED = ("image", "observer", "x", "y")
 NUMBERS = ("x", "y", "order", "onset_ms", "duration_ms", "image_width", "image_height")
+UNREADABLE = 1, 1  # the frame of a file that is no image; its fixations cannot be placed and are left out
 MAX_OUTSIDE = 0.05  # more fixations than this outside their image: the columns are swapped or the frame is wrong
 
 
@@ -141,7 +142,10 @@ def _frames(
                 f"'{csv}': the size of image '{ids[i]}' is not known. Add the columns image_width and image_height, or "
                 f"the image files."
             )
-        frame[i] = image_size(photo)
+        try:
+            frame[i] = image_size(photo)
+        except InputError:
+            frame[i] = UNREADABLE  # named when its pixels are asked for, and left out then with --skip-bad
     return frame[:, 0], frame[:, 1]
 
 
@@ -149,10 +153,11 @@ def _inside(
     csv: Path, table: pd.DataFrame, width: Int[np.ndarray, " n"], height: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " n"]:
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    outside = int((~inside).sum())
+    placed = (width > 1) | (height > 1)
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & placed
+    outside = int((~inside & placed).sum())
     if outside > MAX_OUTSIDE * len(table):
-        first = int(np.flatnonzero(~inside)[0])
+        first = int(np.flatnonzero(~inside & placed)[0])
         raise InputError(
             f"{outside} of {len(table)} fixations in '{csv}' lie outside their image ({outside / len(table):.1%}; "
             f"at most {MAX_OUTSIDE:.0%} may), the first in line {first + 2}: ({x[first]:g}, {y[first]:g}) in "

@@ -78,7 +78,7 @@ def kl(attention: Maps, density: Maps, epsilon: float = EPSILON) -> Scores:
 
 
 def sim(attention: Maps, density: Maps) -> Scores:
-    """Similarity: the sum of pixelwise minima of the two maps, both min-max scaled, then sum 1; 0..1, higher is better."""
+    """Similarity: the sum of pixelwise minima of the two maps, both 0..1, then sum 1; higher is better."""
     return torch.minimum(sum_to_one(min_max(attention)), sum_to_one(min_max(density))).sum((1, 2))
 
 

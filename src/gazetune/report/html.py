@@ -71,6 +71,7 @@ def _dataset(
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
         "rows": table_rows(summary, name, labels, list(metrics)),
+        "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
     }

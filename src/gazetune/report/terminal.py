@@ -13,7 +13,9 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     """Print alignment, tests and accuracy of every data set of a run, and where the report lies."""
     labels, roles, metrics = summary["_labels"], summary["_roles"], summary["_metrics"]
     for dataset, about in summary["datasets"].items():
-        table = Table(title=f"{dataset}: means over {about['images']['test']} test images (SD: report.html)", title_justify="left")
+        table = Table(
+            title=f"{dataset}: means over {about['images']['test']} test images (SD: report.html)", title_justify="left"
+        )
         for name in ("", *(heading(name, metric) for name, metric in metrics.items())):
             table.add_column(name, justify="right" if name else "left", no_wrap=True)
         for row in table_rows(summary, dataset, labels, list(metrics), spread=False):

@@ -8,7 +8,7 @@ from gazetune.tables import HUMAN, MEAN_MAP
 ROWS = {HUMAN: "human", MEAN_MAP: "mean training map"}
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | str | None, digits: int = 3) -> str:
     """A number as text; a dash for what could not be computed."""
     if value is None or value != value:
         return "–"

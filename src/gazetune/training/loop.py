@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gazetune.attention import Method
 from gazetune.backbones import Backbone
 from gazetune.data.decoded import Pixels, batch_of
-from gazetune.errors import Interrupted
+from gazetune.errors import GazetuneError, Interrupted
 from gazetune.progress import track
 from gazetune.training.objective import Loss, objective
 from gazetune.training.settings import Training
@@ -134,6 +134,10 @@ def tune(
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
             start = time.monotonic()
             loss = loss_of(student, train, index, attend, settings)
+            if not torch.isfinite(loss.total):
+                raise GazetuneError(
+                    f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew."
+                )
             optimiser.zero_grad(set_to_none=True)
             loss.total.backward()
             optimiser.step()

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune.errors import InputError
 from gazetune.maps import Points, densities
 
 # positions of images within a split -> their target maps, 0..1
@@ -16,10 +17,10 @@ def derangement(n: int, seed: int) -> Int[np.ndarray, " n"]:
     """A random permutation without fixed points, each equally likely.
 
     Drawn again until none is left in place (2.7 draws on average): the plain permutation of a seed leaves some
-    images with their own map. Raises ValueError for n = 1, where there is none.
+    images with their own map. Raises InputError for fewer than two, where there is none.
     """
-    if n == 1:
-        raise ValueError("one image cannot be shuffled: a control needs at least two images in each split")
+    if n < 2:
+        raise InputError("The targets 'shuffled' need at least two images with fixations in each split.")
     generator = np.random.default_rng(seed)
     while True:
         order = generator.permutation(n)

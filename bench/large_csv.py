@@ -1,0 +1,56 @@
+"""Time and memory of reading a table of many fixations: columns, not an object a point.
+
+    python bench/large_csv.py --rows 10000000
+
+Writes a generated CSV (image, observer, x, y, image_width, image_height) to a temporary folder, reads it with
+`load_table` in a process of its own, and prints seconds and the peak memory in bytes a row (start-up taken off).
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+IMAGES, CHUNK = 10_000, 2_000_000
+READ = """
+import json, resource, sys, time
+from gazetune import load_table
+start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = time.monotonic()
+study = load_table(sys.argv[1])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+kept = sum(column.nbytes for column in study.fixations.columns().values())
+print(json.dumps({"seconds": time.monotonic() - before, "peak": (peak - start) * 1024, "kept": kept}))
+"""
+
+
+def write(path: Path, rows: int) -> None:
+    """A CSV of uniformly drawn fixations on 640 x 480 images."""
+    rng = np.random.default_rng(0)
+    for start in range(0, rows, CHUNK):
+        n = min(CHUNK, rows - start)
+        image = np.char.add("COCO_", rng.integers(0, IMAGES, n).astype(str))
+        table = pd.DataFrame({"image": image, "observer": rng.integers(0, 60, n), "x": rng.integers(0, 640, n)})
+        table = table.assign(y=rng.integers(0, 480, n), image_width=640, image_height=480)
+        table.to_csv(path, mode="a", header=start == 0, index=False)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        csv = Path(folder) / "fixations.csv"
+        write(csv, rows)
+        size = csv.stat().st_size
+        done = subprocess.run([sys.executable, "-c", READ, str(csv)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    print(f"{rows:,} rows, {size / 1e9:.2f} GB: read in {found['seconds']:.0f} s")
+    print(
+        f"peak {found['peak'] / 1e9:.2f} GB, {found['peak'] / rows:.0f} bytes a row; kept {found['kept'] / rows:.0f} bytes a row"
+    )

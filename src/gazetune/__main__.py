@@ -1,0 +1,5 @@
+"""`python -m gazetune`."""
+
+from gazetune.cli import main
+
+main()
