@@ -51,6 +51,5 @@ if __name__ == "__main__":
         done = subprocess.run([sys.executable, "-c", READ, str(csv)], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     print(f"{rows:,} rows, {size / 1e9:.2f} GB: read in {found['seconds']:.0f} s")
-    print(
-        f"peak {found['peak'] / 1e9:.2f} GB, {found['peak'] / rows:.0f} bytes a row; kept {found['kept'] / rows:.0f} bytes a row"
-    )
+    peak, kept = found["peak"], found["kept"]
+    print(f"peak {peak / 1e9:.2f} GB, {peak / rows:.0f} bytes a row; kept {kept / rows:.0f} bytes a row")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -191,6 +192,7 @@ def score(job: Job, name: str, trained_on: str) -> None:
         "metrics": list(job.metrics),
         "code": dict(job.code),
         "models": job.models,
+        "gazetune": version("gazetune"),
     }
     test, training = load_prepared(job.run, name), load_prepared(job.run, trained_on)
     how = job.experiment.attention
@@ -202,7 +204,8 @@ def score(job: Job, name: str, trained_on: str) -> None:
 def conclude(job: Job) -> None:
     """Tests, summary, figures and report, over every data set that has been scored."""
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
-    inputs = {"scores": _made_by(job, "score/"), "training": _made_by(job, "train/"), **about}
+    made_by = {"scores": _made_by(job, "score/"), "training": _made_by(job, "train/")}
+    inputs = made_by | about | {"gazetune": version("gazetune")}
     reference, metrics = job.experiment.reference, list(job.metrics)
     job.run.stage("tables", inputs, lambda: write_tables(job.run, job.models, reference, metrics, about))
     main, roles, labels = job.experiment.data.kind, job.experiment.roles(), job.experiment.labels()
