@@ -3,14 +3,16 @@
 import os
 from pathlib import Path
 
+# two workers share two cores (make test): one thread each, also for the processes that tests start
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 import yaml
 
 from worlds import small_vit, write_study
 
-# two workers share two cores (make test); alone, a worker takes both
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 DATA = Path(os.environ.get("GAZETUNE_DATA", Path(__file__).parents[2] / "shared" / "data"))

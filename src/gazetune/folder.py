@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gazetune.errors import InputError
+from gazetune.errors import GazetuneError, InputError
 
 
 def default_folder(name: str, seeds: Sequence[int]) -> Path:
@@ -21,15 +21,19 @@ def locked(folder: Path) -> Iterator[None]:
 
     The system lets go of the lock when its process ends, however it ends, so none is ever left behind.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     owner, lock = folder / ".process", FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         who = owner.read_text() if owner.is_file() else "unknown"
         raise InputError(
             f"Another gazetune run (process {who}) is at work on '{folder}'. Wait for it, or choose another --output."
         ) from None
+    except OSError as reason:
+        raise GazetuneError(
+            f"'{folder}' could not be written ({reason.strerror}). Mend the folder, or choose another --output."
+        ) from reason
     try:
         owner.write_text(str(os.getpid()))
         yield

@@ -1,11 +1,13 @@
 """One look for every figure: colours safe for colour-blind readers, distinct markers, one way to save."""
 
 import io
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from gazetune.run import Run
@@ -37,6 +39,9 @@ def colours(roles: Mapping[str, str]) -> dict[str, str]:
 def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None) -> list[str]:
     """Write a figure as PNG, and the numbers it was drawn from as CSV beside it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a file name in a script the font has not
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(figure)
     written = [run.write(f"figures/{name}.png", buffer.getvalue())]
     return written + ([run.write_table(f"figures/{name}", drawn)] if drawn is not None else [])
