@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gazetune.attention.extract import read_maps
+from gazetune.attention.extract import class_names, read_maps
 from gazetune.maps import densities, min_max, upsampled
 from gazetune.metrics import Metric
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import Index, batches, score_points
-from gazetune.parity.predict import accuracy, predictions
+from gazetune.parity.predict import accuracy, class_order, predictions
 from gazetune.prepared import NO_FIXATION, Prepared, load_prepared
 from gazetune.priors import fixation_counts, mean_training_map
 from gazetune.progress import say
@@ -86,12 +86,15 @@ def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Model
     labels = test.table["label"].iloc[rows]
     if not test.classes or labels.isna().any() or (labels < 0).any():
         return []
-    found = {key: read_maps(run, maps_folder(test.name, key)).get("logits") for key in models}
-    right = {
-        models[key]: predictions(logits, labels.to_numpy(dtype=np.int64))
-        for key, logits in found.items()
-        if logits is not None and logits.shape[1] == len(test.classes)
-    }
+    right = {}
+    for key in models:
+        folder = maps_folder(test.name, key)
+        logits = read_maps(run, folder).get("logits")
+        order = None if logits is None else class_order(test.classes, class_names(run, folder), logits.shape[1])
+        if logits is not None and order is not None:
+            right[models[key]] = predictions(logits[:, order], labels.to_numpy(dtype=np.int64))
+        elif logits is not None:
+            say(f"warning: '{key}' tells other classes apart than '{test.name}' has; its accuracy is not counted")
     if not right:
         return []
     return [run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows, right, ("model", "seed")))]

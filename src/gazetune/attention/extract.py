@@ -1,5 +1,6 @@
 """The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -73,8 +74,15 @@ def write_maps(
             return batch_of(pixels, part[first:stop], device)
 
         with torch.no_grad():
-            run.write_tensors(name, forward(backbone, images, len(part), method, batch_size), {"inputs": inputs})
+            about = {"inputs": inputs, "classes": json.dumps(backbone.classes)}
+            run.write_tensors(name, forward(backbone, images, len(part), method, batch_size), about)
     return written
+
+
+def class_names(run: Run, folder: str) -> tuple[str, ...]:
+    """The names of the classes that the model of these shards tells apart, in the order of its logits."""
+    first = sorted(run.file(folder).glob("*.safetensors"))[0]
+    return tuple(json.loads(run.metadata(f"{folder}/{first.name}")["classes"]))
 
 
 def read_maps(run: Run, folder: str) -> dict[str, Tensor]:

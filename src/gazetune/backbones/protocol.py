@@ -32,6 +32,7 @@ class Backbone(Protocol):
 
     image_size: tuple[int, int]
     grid: tuple[int, int]
+    classes: tuple[str, ...]  # the names of the logits, in order; empty without a head or without names
 
     @property
     def model(self) -> nn.Module:

@@ -39,6 +39,7 @@ class VisionTransformer:
         patch = model.config.patch_size
         down, across = (patch, patch) if isinstance(patch, int) else patch
         self.grid = (image_size[0] // down, image_size[1] // across)
+        self.classes = _class_names(model)
         self._blocks = _find_blocks(model, name)
         self._last: list[Tensor] = []
         self._blocks[-1].register_forward_hook(self._keep_last)
@@ -100,6 +101,12 @@ class VisionTransformer:
         processor |= {"rescale_factor": 1 / 255, "do_normalize": True}
         processor |= {"image_mean": list(self.mean), "image_std": list(self.std), "do_center_crop": False}
         (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+def _class_names(model: PreTrainedModel) -> tuple[str, ...]:
+    names = getattr(model.config, "id2label", None) or {}
+    ordered = tuple(str(names[i]) for i in sorted(names))
+    return () if all(name == f"LABEL_{i}" for i, name in enumerate(ordered)) else ordered  # transformers' placeholders
 
 
 def _find_blocks(model: nn.Module, name: str) -> list[nn.Module]:

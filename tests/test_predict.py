@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+import torch
+
+from gazetune.parity.predict import accuracy, class_order, predictions
+
+
+def test_predictions_by_hand():
+    logits = torch.tensor([[2.0, 1, 0], [0, 1, 2], [1, 1, 0]])
+    table = predictions(logits, np.array([0, 0, 1]))
+    assert table["top1"].tolist() == [0, 2, 0]  # of equals the first
+    assert table["correct"].tolist() == [True, False, False]
+    assert table["correct_top5"].all()
+    assert table["p_true"][0] == pytest.approx(np.exp(2) / np.exp([2, 1, 0]).sum())
+    found = accuracy(table)
+    assert (found["n"], found["top1"]) == (3, pytest.approx(1 / 3))
+    assert found["top1_ci_low"] < 1 / 3 < found["top1_ci_high"]
+
+
+def test_classes_are_matched_by_name():
+    assert class_order(("a", "b", "c"), ("c", "a", "b"), 3) == [1, 2, 0]
+    assert class_order(("a", "b"), (), 2) == [0, 1]
+    assert class_order(("a", "b"), (), 3) is None
+    assert class_order(("a", "b"), ("a", "x"), 2) is None
