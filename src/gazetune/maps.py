@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int16
+from jaxtyping import Bool, Float, Float32, Int, Int16
 from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -160,6 +160,12 @@ def min_max(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image h
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     spread = high - low
     return (maps - low) / torch.where(spread > CONSTANT * high.abs(), spread, torch.nan)
+
+
+def is_constant(maps: Float[Tensor, "image height width"]) -> Bool[Tensor, " image"]:
+    """Maps whose values differ by no more than rounding does: a millionth of the largest."""
+    low, high = maps.amin(dim=(1, 2)), maps.amax(dim=(1, 2))
+    return high - low <= CONSTANT * high.abs()
 
 
 def sum_to_one(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image height width"]:
