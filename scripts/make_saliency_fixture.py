@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-np.trapz = np.trapezoid  # type: ignore[attr-defined]  # pysaliency 0.2.22 calls it by the name that numpy 2 took away
-
-import pysaliency
-from pysaliency.metrics import CC, SIM, MIT_KLDiv
-
+# pysaliency 0.2.22 calls it by the name that numpy 2 took away
+setattr(np, "trapz", np.trapezoid)  # noqa: B010
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from reference_maps import reference_maps
+
+import pysaliency  # noqa: E402
+from pysaliency.metrics import CC, SIM, MIT_KLDiv  # noqa: E402
+
+from reference_maps import reference_maps  # noqa: E402
 
 
 class Given(pysaliency.SaliencyMapModel):

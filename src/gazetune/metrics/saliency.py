@@ -1,7 +1,7 @@
 """Does a map look where people looked? The field's metrics, batched over images, one value an image.
 
 Conventions (and where the MIT benchmark or pysaliency differ, with the argument that follows them) stand in each
-docstring. `attention` and `density` are maps scaled to 0..1; `fixations` holds the fixations per pixel. An image with no
+docstring. `attention` and `density` are maps scaled to 0..1; `fixations` holds the fixations per pixel. No
 fixation or a constant map gives NaN. Sums run in the precision of the maps: float32 is good for 1e-6.
 Source of the definitions: Bylinskii, Judd, Oliva, Torralba & Durand (2019), IEEE TPAMI 41(3), 740-757.
 """

@@ -1,6 +1,8 @@
 """Metrics of many images at once: maps and fixations in, one row an image out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ BATCH = 16  # images at a time: their maps stay in the processor's cache; memory
 NEGATIVE = "negative values"  # the map is no distribution: KL and information gain are NaN, the others are not
 
 Index = Int[np.ndarray, " batch"]
+Result = TypeVar("Result")
 Reasons = Shaped[np.ndarray, " batch"]
 # positions of images -> their attention maps, 0..1, on the grid of the points
 Maps = Callable[[Index], Float[Tensor, "batch height width"]]
@@ -26,6 +29,22 @@ Maps = Callable[[Index], Float[Tensor, "batch height width"]]
 def batches(n: int) -> Iterator[Index]:
     """Positions 0..n-1, a batch at a time."""
     return (np.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
+
+
+def by_batch(function: Callable[[Index], Result], n: int) -> list[Result]:
+    """The function's results over positions 0..n-1, a batch at a time, in order; as many batches at once as torch has
+    threads.
+
+    Each batch keeps to one thread: threads that share every small operation wait for each other far longer than they
+    work, above all on a busy machine, and numpy's sort would use one anyway.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as workers:
+            return list(workers.map(function, batches(n)))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def score_points(
@@ -47,9 +66,8 @@ def score_points(
     Raises:
         ValueError: attention maps of another size than the grid of the points.
     """
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
-    reasons: list[np.ndarray] = []
-    for index in batches(len(points)):
+
+    def part(index: Index) -> pd.DataFrame:
         given = {
             "attention": _of_size(maps(index), points.size),
             "density": densities(points, index),
@@ -62,12 +80,12 @@ def score_points(
             "attention": _fault(given["attention"]),
             "density": np.where(given["density"].amax((1, 2)).isnan(), "constant human map", ""),
         }
-        for name, metric in metrics.items():
-            columns[name].append(_values(metric, given, unusable))
         negative = np.where(given["attention"].amin((1, 2)) < 0, NEGATIVE, "")
-        reasons.append(_first([*unusable.values(), negative]))
-    table = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
-    return table.assign(reason=pd.Series(np.concatenate(reasons), dtype=object))
+        values = {name: _values(metric, given, unusable) for name, metric in metrics.items()}
+        return pd.DataFrame({**values, "reason": _first([*unusable.values(), negative])})
+
+    parts = by_batch(part, len(points))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*metrics, "reason"])
 
 
 def _of_size(maps: Float[Tensor, "batch height width"], size: int) -> Float[Tensor, "batch height width"]:
