@@ -74,7 +74,8 @@ def information_gain(
     else:
         q, b = ((1 - uniform) * m + uniform / m[0].numel() for m in (q, b))
     weights = fixations if duplicates else (fixations > 0).to(attention.dtype)
-    return ((q.log2() - b.log2()) * weights).sum((1, 2)) / weights.sum((1, 2))
+    bits = torch.where(weights > 0, (q.log2() - b.log2()) * weights, 0.0)  # 0 times infinity where nobody looked
+    return bits.sum((1, 2)) / weights.sum((1, 2))
 
 
 def entropy_bits(attention: Maps) -> Scores:

@@ -102,16 +102,16 @@ def _fault(maps: Float[Tensor, "batch height width"]) -> Reasons:
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     empty = maps.isnan().all(dim=2).all(dim=1)  # what min-max scaling makes of a constant map
     faults = [
+        np.where(low.isinf() | high.isinf(), "infinity in the map", ""),
         np.where(empty | is_constant(maps), "constant map", ""),
         np.where(low.isnan(), "NaN in the map", ""),
-        np.where(low.isinf() | high.isinf(), "infinity in the map", ""),
     ]
     return np.array([reason or "" for reason in _first(faults)])
 
 
 def _first(reasons: Sequence[Reasons]) -> Reasons:
     """The first reason of each image, None where there is none."""
-    return np.array([next(filter(None, row), None) for row in zip(*reasons, strict=True)], dtype=object)
+    return np.array([next((str(r) for r in row if r), None) for row in zip(*reasons, strict=True)], dtype=object)
 
 
 def _values(
