@@ -26,7 +26,7 @@ def auc(attention: Maps, positives: Shared, negatives: Shared) -> Scores:
 
     `positives` and `negatives` are weights per pixel, 0 where a pixel is not in the sample; a pixel may be in both.
     """
-    flat = attention.detach().flatten(1)
+    flat = attention.detach().flatten(1).contiguous()
     minus = negatives.expand_as(attention).flatten(1).double()
     values, order = _sorted(flat)
     below = pad(minus.gather(1, order).cumsum(1), (1, 0))  # weight of the negatives among the k lowest pixels
@@ -56,7 +56,7 @@ def auc_judd(
         mit: the trapezoid under thresholds at the fixated values only, as MIT's AUC_Judd.m and pysaliency's AUC_Judd;
             about 1/(2n) higher for n fixations. Both also add noise of 1e-7 against ties (`jitter`); we never do.
     """
-    flat = attention.detach().flatten(1)
+    flat = attention.detach().flatten(1).contiguous()
     values = _ascending(flat)
     seen, weight = _sample(flat, fixations.flatten(1))
     fixated = (weight > 0).double()
