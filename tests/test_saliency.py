@@ -7,7 +7,19 @@ from scipy.stats import entropy, pearsonr
 from sklearn.metrics import roc_auc_score
 
 from gazetune.maps import min_max
-from gazetune.metrics.saliency import auc, auc_judd, cc, entropy_bits, kl, nss, sauc, sim
+from gazetune.metrics.saliency import (
+    auc,
+    auc_judd,
+    cc,
+    entropy_bits,
+    information_gain,
+    kl,
+    kl_reverse,
+    nss,
+    partial_cc,
+    sauc,
+    sim,
+)
 
 
 def scene(seed, n=3, size=12, ties=False):
@@ -107,5 +119,161 @@ def test_no_fixation_and_constant_maps_give_nan():
         nss(attention, 0 * fixations), auc_judd(attention, 0 * fixations),
         sauc(attention, 0 * fixations, fixations[:1]),
         cc(attention, constant), kl(attention, constant), sim(attention, constant),
+    ):  # fmt: skip
+        assert value.isnan().all()
+
+
+def plain_auc(attention, positives, negatives):
+    """The AUC by a full sort in float64 and the weights along it: the reference for the fast one."""
+    values, order = attention.flatten(1).double().sort(dim=1)
+    plus, minus = (w.expand_as(attention).flatten(1).double().gather(1, order).numpy() for w in (positives, negatives))
+    result = []
+    for v, p, m in zip(values.numpy(), plus, minus, strict=True):
+        _, rank = np.unique(v, return_inverse=True)
+        level = np.bincount(rank, weights=m)
+        below = np.concatenate([[0], level.cumsum()[:-1]])
+        result.append((p * (below + level / 2)[rank]).sum() / (p.sum() * m.sum()))
+    return np.array(result)
+
+
+@given(SEEDS, st.booleans(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_fast_auc_equals_the_plain_one(seed, ties, single):
+    attention, _, fixations = scene(seed, n=5, ties=ties)
+    attention = attention.float() if single else attention
+    elsewhere = scene(seed + 1)[2].sum(0, keepdim=True)
+    once = (fixations > 0).double()
+    everywhere = torch.ones_like(fixations)
+    assert (
+        np.abs(auc(attention, fixations, elsewhere).numpy() - plain_auc(attention, fixations, elsewhere)).max() < 1e-6
+    )
+    for duplicates, positives in ((True, fixations), (False, once)):
+        for negatives, others in (("rest", 1 - once), ("all", everywhere)):
+            fast = auc_judd(attention, fixations, duplicates, negatives).numpy()
+            assert np.abs(fast - plain_auc(attention, positives, others)).max() < 1e-6
+        fast = sauc(attention, fixations, elsewhere, duplicates).numpy()
+        assert np.abs(fast - plain_auc(attention, positives, elsewhere)).max() < 1e-6
+
+
+def test_mits_trapezoid_by_hand():
+    attention = torch.tensor([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
+    fixations = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [0.0, 3.0]]])
+    # thresholds .6 and .2: (0, 0), (0, 1/2), (3/4, 1), (1, 1)
+    assert auc_judd(attention, fixations, mit=True).item() == pytest.approx(0.75 * 0.75 + 0.25)
+    # exact: .6 beats all four others, .2 one of them
+    assert auc_judd(attention, fixations).item() == pytest.approx((4 + 1) / 8)
+    # three of the four fixations lie on .6: (0, 0), (0, 3/4), (3/4, 1), (1, 1)
+    assert auc_judd(attention, fixations, duplicates=True, mit=True).item() == pytest.approx(0.75 * 0.875 + 0.25)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_mits_trapezoid_equals_a_loop_over_thresholds(seed):
+    attention, _, fixations = scene(seed)
+    for a, f, ours in zip(attention.numpy(), fixations.numpy(), auc_judd(attention, fixations, mit=True), strict=True):
+        fixated = np.sort(a[f > 0])[::-1]
+        hits = np.array([(a[f > 0] >= t).mean() for t in fixated])
+        alarms = np.array([(a[f == 0] >= t).mean() for t in fixated])
+        area = np.trapezoid([0, *hits, 1], [0, *alarms, 1])
+        assert ours.item() == pytest.approx(area, abs=1e-6)
+        assert 0 <= area - roc_auc_score((f > 0).ravel(), a.ravel()) <= 0.5 / len(fixated) + 1e-9
+
+
+def test_new_metrics_by_hand():
+    attention = torch.tensor([[[0.0, 0.5], [0.5, 1.0]]])
+    density = torch.tensor([[[0.0, 0.0], [0.0, 1.0]]])
+    fixations = torch.tensor([[[0.0, 1.0], [0.0, 3.0]]])
+    prior = torch.full((1, 2, 2), 0.25)
+    # q = (0, 1/4, 1/4, 1/2): nothing is gained at 1/4, one bit at 1/2
+    assert information_gain(attention, fixations, prior, uniform=0.0).item() == pytest.approx(3 / 4)
+    assert information_gain(attention, fixations, prior, uniform=0.0, duplicates=False).item() == pytest.approx(1 / 2)
+    assert information_gain(attention, fixations, prior, mit=True).item() == pytest.approx(3 / 4)
+    # half of the uniform distribution mixed in: 1/4 stays, 1/2 becomes 3/8
+    assert information_gain(attention, fixations, prior, uniform=0.5).item() == pytest.approx(3 / 4 * np.log2(1.5))
+    # model || human: 1/2 of the model lies where the human map is 1, the rest where it is epsilon
+    expected = 0.5 * np.log(0.5) + 2 * 0.25 * np.log(0.25 / 1e-10)
+    assert kl_reverse(attention, density).item() == pytest.approx(expected, rel=1e-5)
+    assert kl(attention, density, mit=True).item() == pytest.approx(np.log(2), abs=1e-6)
+    assert nss(attention, fixations, duplicates=False).item() == pytest.approx(2**0.5 / 2)
+    # r_ad = .8165, r_ap = .7071, r_dp = .5774 with a prior that knows the row only
+    rows = torch.tensor([[[0.0, 0.0], [0.5, 0.5]]])
+    by_hand = (0.8164966 - 0.7071068 * 0.5773503) / ((1 - 0.5) * (1 - 1 / 3)) ** 0.5
+    assert partial_cc(attention, density, rows).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_new_metrics_equal_independent_references(seed):
+    attention, density, fixations = scene(seed)
+    prior = scene(seed + 1)[1][:1] + 0.1
+    b = prior[0].numpy() / prior[0].numpy().sum()
+    for i, (a, d, f) in enumerate(zip(attention.numpy(), density.numpy(), fixations.numpy().astype(int), strict=True)):
+        mixed = 0.999 * a / a.sum() + 0.001 / a.size, 0.999 * b + 0.001 / a.size
+        bits = np.repeat(np.log2(mixed[0] / mixed[1]).ravel(), f.ravel())
+        assert information_gain(attention, fixations, prior)[i].item() == pytest.approx(bits.mean(), abs=1e-6)
+        assert kl_reverse(attention, density)[i].item() == pytest.approx(
+            entropy(a.ravel() + 1e-10, d.ravel() + 1e-10), abs=1e-6
+        )
+        # the correlation of the residuals of two regressions on the prior
+        design = np.stack([np.ones(a.size), b.ravel()], 1)
+        left = [m.ravel() - design @ np.linalg.lstsq(design, m.ravel())[0] for m in (a, d)]
+        assert partial_cc(attention, density, prior)[i].item() == pytest.approx(pearsonr(*left).statistic, abs=1e-6)
+
+
+@given(SEEDS, st.floats(0.1, 10), st.floats(-2, 2))
+@settings(max_examples=20, deadline=None)
+def test_what_the_prior_says_earns_nothing(seed, scale, shift):
+    attention, density, fixations = scene(seed)
+    prior = scene(seed + 1)[1][:1]
+    same = prior.expand(3, -1, -1)
+    assert torch.equal(partial_cc(same * scale + shift, density, prior), torch.zeros(3))
+    assert torch.equal(partial_cc((same * scale + shift).float(), density.float(), prior.float()), torch.zeros(3))
+    assert partial_cc(attention, same, prior).isnan().all()
+    assert torch.allclose(information_gain(same * scale, fixations, prior), torch.zeros(3).double(), atol=1e-9)
+    # a straight line of the prior added to both maps changes nothing; a prior that says nothing takes nothing away
+    moved = partial_cc(attention + scale * prior, density + shift * prior, prior)
+    assert torch.allclose(moved, partial_cc(attention, density, prior), atol=1e-5)
+    assert torch.allclose(partial_cc(attention, density, torch.ones_like(prior)), cc(attention, density), atol=1e-6)
+    assert torch.allclose(kl_reverse(attention, density), kl(density, attention))
+    assert torch.allclose(
+        information_gain(attention, 3 * fixations, prior), information_gain(attention, fixations, prior)
+    )
+
+
+def test_single_precision_is_good_for_a_millionth():
+    attention, density, fixations = scene(3, n=8, size=224)
+    prior = density.mean(0, keepdim=True)
+    for metric, maps in (
+        (cc, (attention, density)), (nss, (attention, fixations)), (sim, (attention, density)),
+        (kl, (attention, density)), (partial_cc, (attention, density, prior)), (auc_judd, (attention, fixations)),
+        (information_gain, (attention, fixations, prior)),
+    ):  # fmt: skip
+        assert torch.allclose(metric(*(m.float() for m in maps)).double(), metric(*maps).double(), atol=2e-6, rtol=2e-6)
+
+
+def test_negative_values_are_no_distribution():
+    attention, density, fixations = scene(0)
+    negative = attention - 0.5
+    for value in (
+        kl(negative, density), kl(negative, density, mit=True), kl_reverse(negative, density), kl(attention, -density),
+        information_gain(negative, fixations, density[:1]), information_gain(attention, fixations, -density[:1]),
+    ):  # fmt: skip
+        assert value.isnan().all()
+    for value in (
+        cc(negative, density),
+        nss(negative, fixations),
+        auc_judd(negative, fixations),
+        sim(negative, density),
+    ):
+        assert value.isfinite().all()
+
+
+def test_constant_but_for_rounding_gives_nan():
+    constant = torch.full((2, 224, 224), 0.3)
+    _, density, fixations = scene(0, n=2, size=224)
+    prior = density[:1].float()
+    for value in (
+        cc(constant, density.float()), nss(constant, fixations.float()), auc_judd(constant, fixations.float()),
+        partial_cc(constant, density.float(), prior), sauc(constant, fixations.float(), fixations[:1].float()),
     ):  # fmt: skip
         assert value.isnan().all()

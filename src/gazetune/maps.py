@@ -5,8 +5,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int16
+from jaxtyping import Bool, Float, Float32, Int, Int16
 from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -152,6 +153,25 @@ def blur(
     return blurred
 
 
+def smoothed(points: Points, index: Int[np.ndarray, " image"]) -> Float[Tensor, "image height width"]:
+    """`blur` of the `counts` of these images, in a third of the time: a map of a few hundred points is nearly empty, so
+    its product with the first of the two filters is a sparse one."""
+    sigma = points.sigma_px[index]
+    maps = torch.empty(len(index), points.size, points.size)
+    for down, across in np.unique(sigma, axis=0):
+        members = np.flatnonzero((sigma == (down, across)).all(axis=1))
+        rows, offsets = rows_of(points.offsets, index[members])
+        line = np.repeat(np.arange(len(members)), np.diff(offsets)) * points.size + points.row[rows]
+        place = (line, points.column[rows])
+        counted = csr_array((points.weight[rows], place), shape=(len(members) * points.size, points.size))
+        filtered = torch.from_numpy(counted @ gaussian_matrix(points.size, float(across)).float().numpy().T)
+        filtered = gaussian_matrix(points.size, float(down)).float() @ filtered.view(-1, points.size, points.size)
+        if len(members) == len(index):
+            return filtered
+        maps[torch.from_numpy(members)] = filtered
+    return maps
+
+
 def min_max(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image height width"]:
     """Each map shifted and scaled to 0..1; a constant map becomes NaN (it says nothing about where to look).
 
@@ -160,6 +180,12 @@ def min_max(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image h
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     spread = high - low
     return (maps - low) / torch.where(spread > CONSTANT * high.abs(), spread, torch.nan)
+
+
+def is_constant(maps: Float[Tensor, "image height width"]) -> Bool[Tensor, " image"]:
+    """Maps whose values differ by no more than rounding does: a millionth of the largest."""
+    low, high = maps.amin(dim=(1, 2)), maps.amax(dim=(1, 2))
+    return high - low <= CONSTANT * high.abs()
 
 
 def sum_to_one(maps: Float[Tensor, "image height width"]) -> Float[Tensor, "image height width"]:
@@ -178,7 +204,7 @@ def upsampled(
 def densities(points: Points, index: Int[np.ndarray, " image"] | None = None) -> Float[Tensor, "image height width"]:
     """Human density maps of these images: counts, Gaussian with zero padding, min-max. No fixation gives NaN."""
     index = np.arange(len(points)) if index is None else index
-    return min_max(blur(counts(points, index), points.sigma_px[index]))
+    return min_max(smoothed(points, index))
 
 
 def density(stimuli: Stimuli, sigma_px: float = 15.0, size: int = MAP_SIZE) -> Float[Tensor, "image size size"]:

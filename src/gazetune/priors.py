@@ -11,12 +11,35 @@ BATCH = 256
 
 
 def mean_training_map(points: Points) -> Float[Tensor, "height width"]:
-    """The mean of the training images' density maps, each first scaled to sum 1; images without fixation left out."""
+    """The mean of the training images' density maps, each first scaled to sum 1; images without fixation left out.
+
+    NaN where no image has a fixation.
+    """
     total = torch.zeros(points.size, points.size, dtype=torch.float64)
     seen = np.flatnonzero(np.diff(points.offsets))
     for start in range(0, len(seen), BATCH):
         total += sum_to_one(densities(points, seen[start : start + BATCH])).double().sum(0)
     return (total / len(seen)).float()
+
+
+def centre_gaussian(points: Points) -> Float[Tensor, "height width"]:
+    """A Gaussian with the mean and the SD of all fixations, down and across, scaled to sum 1.
+
+    The axes are independent: no tilt. SD in map pixels, divided by n (each fixation as much as it weighs), at least
+    half a pixel, so that fixations on one pixel still make a map.
+
+    Raises:
+        ValueError: no fixation.
+    """
+    weight = points.weight.astype(np.float64)
+    if not weight.sum() > 0:
+        raise ValueError("a centre Gaussian needs at least one fixation")
+    profiles = []
+    for cell in (points.row, points.column):
+        mean = np.average(cell, weights=weight)
+        sd_px = max(np.average((cell - mean) ** 2, weights=weight) ** 0.5, 0.5)
+        profiles.append(torch.from_numpy(np.exp(-0.5 * ((np.arange(points.size) - mean) / sd_px) ** 2)))
+    return sum_to_one(torch.outer(*profiles)[None])[0].float()
 
 
 def fixation_counts(points: Points) -> Float[Tensor, "height width"]:

@@ -40,17 +40,18 @@ def write_scores(
     """
     rows = test.rows("test")
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
-    elsewhere = fixation_counts(seen)
+    elsewhere, prior = fixation_counts(seen), mean_training_map(seen)
     entropy = np.concatenate([entropy_bits(densities(points, index)).double().numpy() for index in batches(len(rows))])
     empty = [NO_FIXATION if n == 0 else None for n in np.diff(points.offsets)]
     human = pd.DataFrame({"entropy_bits": entropy, "reason": pd.Series(empty, dtype=object)})
     scored: dict[tuple[str, int | None, str], pd.DataFrame] = {(HUMAN, None, "density"): human}
     if len(seen):
-        prior = min_max(mean_training_map(seen)[None])
-        scored[MEAN_MAP, None, "prior"] = score_points(partial(_repeated, prior), points, elsewhere, metrics)
+        mean_map = partial(_repeated, min_max(prior[None]))
+        scored[MEAN_MAP, None, "prior"] = score_points(mean_map, points, elsewhere, prior, metrics)
     for key, (name, seed) in models.items():
         grids = read_maps(run, maps_folder(test.name, key))["grid"]
-        scored[name, seed, attention] = score_points(partial(_enlarged, grids, points.size), points, elsewhere, metrics)
+        enlarged = partial(_enlarged, grids, points.size)
+        scored[name, seed, attention] = score_points(enlarged, points, elsewhere, prior, metrics)
     for (name, _, _), part in scored.items():
         constant = int((part["reason"] == "constant map").sum())
         if constant:

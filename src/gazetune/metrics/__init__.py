@@ -7,9 +7,20 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from gazetune.metrics.saliency import auc_judd, cc, entropy_bits, kl, nss, sauc, sim
+from gazetune.metrics.saliency import (
+    auc_judd,
+    cc,
+    entropy_bits,
+    information_gain,
+    kl,
+    kl_reverse,
+    nss,
+    partial_cc,
+    sauc,
+    sim,
+)
 
-Need = Literal["attention", "density", "fixations", "elsewhere"]
+Need = Literal["attention", "density", "fixations", "elsewhere", "prior"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class Metric:
     function: takes the maps named in `needs`, in that order, each [image, height, width], and returns [image].
     unit: of the value, for axes and tables. better: which way is better (neither: it describes).
     needs: `attention` (0..1), human `density` (0..1), `fixations` (per pixel), `elsewhere` (fixations per pixel of the
-    training images, one map for all).
+    training images, one map for all), `prior` (mean training map, sum 1, one map for all).
     """
 
     function: Callable[..., Float[Tensor, " image"]]
@@ -37,4 +48,7 @@ METRICS: dict[str, Metric] = {
     "sim": Metric(sim, "overlap", "higher", ("attention", "density"), "SIM"),
     "entropy_bits": Metric(entropy_bits, "bits", "neither", ("attention",), "Entropy"),
     "sauc": Metric(sauc, "area", "higher", ("attention", "fixations", "elsewhere"), "sAUC"),
+    "kl_reverse": Metric(kl_reverse, "nats", "lower", ("attention", "density"), "KL reversed"),
+    "ig_bits": Metric(information_gain, "bits", "higher", ("attention", "fixations", "prior"), "Information gain"),
+    "partial_cc": Metric(partial_cc, "r", "higher", ("attention", "density", "prior"), "Partial CC"),
 }

@@ -1,7 +1,8 @@
 """Does a map look where people looked? The field's metrics, batched over images, one value an image.
 
-Conventions (and where the MIT benchmark or pysaliency differ) stand in each docstring. `attention` and `density` are
-maps scaled to 0..1; `fixations` holds the fixations per pixel. An image without fixations or a constant map gives NaN.
+Conventions (and where the MIT benchmark or pysaliency differ, with the argument that follows them) stand in each
+docstring. `attention` and `density` are maps scaled to 0..1; `fixations` holds the fixations per pixel. No
+fixation or a constant map gives NaN. Sums run in the precision of the maps: float32 is good for 1e-6.
 Source of the definitions: Bylinskii, Judd, Oliva, Torralba & Durand (2019), IEEE TPAMI 41(3), 740-757.
 """
 
@@ -9,90 +10,85 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gazetune.maps import min_max, sum_to_one
+from gazetune.maps import is_constant, min_max, sum_to_one
+from gazetune.metrics.information import distribution, entropy_bits, information_gain, kl, kl_reverse
+from gazetune.metrics.ranks import auc, auc_judd, sauc
+
+__all__ = [
+    "auc", "auc_judd", "cc", "distribution", "entropy_bits", "information_gain", "kl", "kl_reverse", "nss",
+    "partial_cc", "sauc", "sim",
+]  # fmt: skip
 
 Maps = Float[Tensor, "image height width"]
 Scores = Float[Tensor, " image"]
 Shared = Float[Tensor, "#image height width"]  # one for all images, or one for each
-EPSILON = 1e-10  # the paper's, added to both maps before the KL divergence
+SAME = 1e-8  # share of a map's variance; less than this beyond the prior is rounding
 
 
 def cc(attention: Maps, density: Maps) -> Scores:
-    """Pearson's correlation over pixels; -1..1, higher is better. MIT and pysaliency: the same."""
-    a, b = (m.double() - m.double().mean(dim=(1, 2), keepdim=True) for m in (attention, density))
-    return ((a * b).sum((1, 2)) / (a.square().sum((1, 2)) * b.square().sum((1, 2))).sqrt()).float()
+    """Pearson's correlation over pixels; -1..1, higher is better.
+
+    MIT: the same. pysaliency: the same, but 0 for a constant attention map, which is NaN here.
+    """
+    return _correlation(_centred(attention), _centred(density)).float()
 
 
-def nss(attention: Maps, fixations: Maps, ddof: int = 0) -> Scores:
+def partial_cc(attention: Maps, density: Maps, prior: Shared) -> Scores:
+    """Pearson's correlation of attention and density over pixels, given the prior; -1..1, higher is better.
+
+    The correlation of what is left of both maps after a straight-line regression on the prior, which is
+    (r_ad - r_ap r_dp) / sqrt((1 - r_ap^2) (1 - r_dp^2)). So a map that is the prior earns 0 (by definition: nothing is
+    left of it). NaN where the human map is the prior itself. MIT and pysaliency have no such metric.
+    """
+    p = prior - prior.mean((1, 2), keepdim=True)
+    a, d = _centred(attention), _centred(density)
+    beyond_a, beyond_d = _residual(a, p), _residual(d, p)
+    nothing_a, nothing_d = (_dot(r, r) <= SAME * _dot(m, m) for r, m in ((beyond_a, a), (beyond_d, d)))
+    r = torch.where(nothing_a, 0.0, _correlation(beyond_a, beyond_d))
+    return torch.where(nothing_d, torch.nan, r).float()
+
+
+def nss(attention: Maps, fixations: Maps, ddof: int = 0, duplicates: bool = True) -> Scores:
     """Normalised scanpath saliency: the mean z-score at the fixations, in SD of the map; higher is better.
 
-    z uses the population SD (ddof=0, as Tuebingen and pysaliency); MIT divides by N-1: ddof=1. A pixel fixated twice
-    counts twice. Peters, Iyer, Itti & Koch (2005).
+    mean of (value - mean) / SD. Peters, Iyer, Itti & Koch (2005).
+
+    Args:
+        attention: maps.
+        fixations: fixations per pixel.
+        ddof: 0: population SD (Tuebingen, pysaliency); 1: divided by N - 1 (MIT).
+        duplicates: a pixel fixated twice counts twice (Tuebingen, pysaliency); MIT: once.
     """
-    maps = attention.double()
-    spread = maps.flatten(1).std(dim=1, correction=ddof)
-    z = (maps - maps.mean(dim=(1, 2), keepdim=True)) / spread[:, None, None]
-    weights = fixations.double()
-    return ((z * weights).sum((1, 2)) / weights.sum((1, 2))).float()
-
-
-def auc(attention: Maps, positives: Shared, negatives: Shared) -> Scores:
-    """Area under the ROC curve of the map's values, exact: P(positive > negative) + P(equal) / 2.
-
-    `positives` and `negatives` are weights per pixel, 0 where a pixel is not in the sample.
-    """
-    values, order = attention.flatten(1).sort(dim=1)
-    plus = positives.expand_as(attention).flatten(1).double().gather(1, order)
-    minus = negatives.expand_as(attention).flatten(1).double().gather(1, order)
-    below = minus.cumsum(1)  # weight of the negatives up to and including each place of the sorted map
-    place = torch.arange(values.shape[1], device=values.device).expand_as(values)
-    changes = values[:, 1:] != values[:, :-1]
-    edge = torch.ones_like(changes[:, :1])
-    # each run of equal values shares one rank: the weight below its first place, and half of the weight within it
-    first = torch.where(torch.cat([edge, changes], 1), place, 0).cummax(1).values
-    last = torch.where(torch.cat([changes, edge], 1), place, values.shape[1] - 1).flip(1).cummin(1).values.flip(1)
-    up_to_last, before_first = below.gather(1, last), (below - minus).gather(1, first)
-    won = (plus * (before_first + up_to_last) / 2).sum(1)
-    result = won / (plus.sum(1) * minus.sum(1))
-    return torch.where(values[:, -1] > values[:, 0], result, torch.nan).float()  # NaN sorts last
-
-
-def auc_judd(attention: Maps, fixations: Maps) -> Scores:
-    """AUC of fixated pixels against all other pixels; .5 is chance, higher is better.
-
-    Exact and rank-based, ties count half, each fixated pixel once. MIT's trapezoid over thresholds at the fixations
-    lies about 1/(2n) higher (+.003). Judd, Ehinger, Durand & Torralba (2009).
-    """
-    fixated = (fixations > 0).to(attention.dtype)
-    return auc(attention, fixated, 1 - fixated)
-
-
-def kl(attention: Maps, density: Maps, epsilon: float = EPSILON) -> Scores:
-    """Kullback-Leibler divergence human || model in nats; 0 is perfect, lower is better.
-
-    epsilon is added to both 0..1 maps before each is divided by its sum (the paper's); MIT instead regularises inside
-    the logarithm with 2.2e-16. Differentiable: the attention term of the training objective is this value.
-    """
-    p, q = sum_to_one(density + epsilon), sum_to_one(attention + epsilon)
-    return (p * (p / q).log()).sum((1, 2))
+    centred = _centred(attention)
+    spread = (_dot(centred, centred) / (centred[0].numel() - ddof)).sqrt()
+    weights = fixations if duplicates else (fixations > 0).to(attention.dtype)
+    return (_dot(centred, weights) / weights.sum((1, 2)) / spread).float()
 
 
 def sim(attention: Maps, density: Maps) -> Scores:
-    """Similarity: the sum of pixelwise minima of the two maps, both 0..1, then sum 1; higher is better."""
-    return torch.minimum(sum_to_one(min_max(attention)), sum_to_one(min_max(density))).sum((1, 2))
+    """Similarity: the sum of pixelwise minima of the two maps, both 0..1, then sum 1; 0..1, higher is better.
 
-
-def entropy_bits(attention: Maps) -> Scores:
-    """Shannon entropy of the 0..1 map divided by its sum, in bits; uniform over 224x224 is 15.615. Lower is sparser."""
-    p = sum_to_one(attention.clamp(min=0).double())
-    return torch.where(p > 0, -p * p.log2(), torch.where(p.isnan(), torch.nan, 0.0)).sum((1, 2)).float()
-
-
-def sauc(attention: Maps, fixations: Maps, elsewhere: Shared) -> Scores:
-    """Shuffled AUC: fixated pixels against where people fixate in other images; .5 is chance or pure centre bias.
-
-    Positives are this image's fixated pixels (each once), negatives the fixations of other images (here: all training
-    images), weighted by how often each pixel was fixated. So what every image shares earns nothing. Higher is better.
-    Zhang, Tong, Marks, Shan & Cottrell (2008), Journal of Vision 8(7).
+    MIT: the same. pysaliency shifts a map only if it has negative values: the same for maps whose minimum is 0.
     """
-    return auc(attention, (fixations > 0).to(attention.dtype), elsewhere)
+    return torch.minimum(sum_to_one(min_max(attention)), sum_to_one(min_max(density))).sum((1, 2)).float()
+
+
+def _centred(maps: Maps) -> Maps:
+    """Each map less its mean; NaN where it is constant, of which rounding would leave a pattern."""
+    mean = maps.mean((1, 2), keepdim=True)
+    return maps - torch.where(is_constant(maps)[:, None, None], torch.nan, mean)
+
+
+def _dot(a: Shared, b: Shared) -> Float[Tensor, " #image"]:
+    return (a * b).sum((1, 2))
+
+
+def _correlation(a: Maps, b: Maps) -> Scores:
+    return _dot(a, b) / (_dot(a, a) * _dot(b, b)).sqrt()
+
+
+def _residual(maps: Maps, prior: Shared) -> Maps:
+    """What a regression on the prior leaves of centred maps; all of them if the prior is constant."""
+    square = _dot(prior, prior)
+    slope = torch.where(square == 0, 0.0, _dot(maps, prior) / square)
+    return maps - slope[:, None, None] * prior

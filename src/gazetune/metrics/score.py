@@ -1,21 +1,27 @@
 """Metrics of many images at once: maps and fixations in, one row an image out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from gazetune.data.stimuli import Stimuli
-from gazetune.maps import Human, Points, counts, densities, grid_points
+from gazetune.maps import Human, Points, counts, densities, grid_points, is_constant
 from gazetune.metrics import METRICS, Metric
-from gazetune.priors import fixation_counts
+from gazetune.priors import fixation_counts, mean_training_map
 
-BATCH = 64  # images at a time: about 0.3 GB of working memory on 224x224 maps, whatever the number of images
+BATCH = 16  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
+
+NEGATIVE = "negative values"  # the map is no distribution: KL and information gain are NaN, the others are not
 
 Index = Int[np.ndarray, " batch"]
+Result = TypeVar("Result")
+Reasons = Shaped[np.ndarray, " batch"]
 # positions of images -> their attention maps, 0..1, on the grid of the points
 Maps = Callable[[Index], Float[Tensor, "batch height width"]]
 
@@ -25,8 +31,28 @@ def batches(n: int) -> Iterator[Index]:
     return (np.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
 
 
+def by_batch(function: Callable[[Index], Result], n: int) -> list[Result]:
+    """The function's results over positions 0..n-1, a batch at a time, in order; as many batches at once as torch has
+    threads.
+
+    Each batch keeps to one thread: threads that share every small operation wait for each other far longer than they
+    work, above all on a busy machine, and numpy's sort would use one anyway.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as workers:
+            return list(workers.map(function, batches(n)))
+    finally:
+        torch.set_num_threads(threads)
+
+
 def score_points(
-    maps: Maps, points: Points, elsewhere: Float[Tensor, "height width"], metrics: Mapping[str, Metric]
+    maps: Maps,
+    points: Points,
+    elsewhere: Float[Tensor, "height width"],
+    prior: Float[Tensor, "height width"],
+    metrics: Mapping[str, Metric],
 ) -> pd.DataFrame:
     """Each metric of each map against the fixations of its image, and the reason where a value is missing.
 
@@ -34,28 +60,73 @@ def score_points(
         maps: the attention maps of a batch of images.
         points: the fixations, image by image.
         elsewhere: fixations per pixel of the training images: the negatives of the shuffled AUC.
+        prior: where the training images are looked at, sum 1: for the information gain and the partial correlation.
         metrics: what to compute; each takes the maps that it says it needs.
+
+    Raises:
+        ValueError: attention maps of another size than the grid of the points.
     """
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
-    constant: list[np.ndarray] = []
-    for index in batches(len(points)):
-        attention = maps(index)
+
+    def part(index: Index) -> pd.DataFrame:
         given = {
-            "attention": attention,
+            "attention": _of_size(maps(index), points.size),
             "density": densities(points, index),
             "fixations": counts(points, index),
             "elsewhere": elsewhere[None],
+            "prior": prior[None],
         }
-        for name, metric in metrics.items():
-            columns[name].append(metric.function(*(given[need] for need in metric.needs)).double().numpy())
-        constant.append(attention.isnan().any(dim=(1, 2)).numpy())
-    table = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
-    empty = np.diff(points.offsets) == 0
-    why = [
-        "no fixation" if e else "constant map" if c else None
-        for e, c in zip(empty, np.concatenate(constant), strict=True)
+        unusable = {
+            "fixations": np.where(given["fixations"].sum((1, 2)) > 0, "", "no fixation"),
+            "attention": _fault(given["attention"]),
+            "density": np.where(given["density"].amax((1, 2)).isnan(), "constant human map", ""),
+        }
+        negative = np.where(given["attention"].amin((1, 2)) < 0, NEGATIVE, "")
+        values = {name: _values(metric, given, unusable) for name, metric in metrics.items()}
+        return pd.DataFrame({**values, "reason": _first([*unusable.values(), negative])})
+
+    parts = by_batch(part, len(points))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*metrics, "reason"])
+
+
+def _of_size(maps: Float[Tensor, "batch height width"], size: int) -> Float[Tensor, "batch height width"]:
+    if maps.shape[1:] != (size, size):
+        raise ValueError(
+            f"needed attention maps of {size}x{size}, the grid of the fixations; got maps of {maps.shape[1]}x"
+            f"{maps.shape[2]}. Resize them first, for example with torch.nn.functional.interpolate."
+        )
+    return maps
+
+
+def _fault(maps: Float[Tensor, "batch height width"]) -> Reasons:
+    """Why nothing can be said about a map, or an empty string."""
+    low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    empty = maps.isnan().all(dim=2).all(dim=1)  # what min-max scaling makes of a constant map
+    faults = [
+        np.where(low.isinf() | high.isinf(), "infinity in the map", ""),
+        np.where(empty | is_constant(maps), "constant map", ""),
+        np.where(low.isnan(), "NaN in the map", ""),
     ]
-    return table.assign(reason=pd.Series(why, dtype=object))
+    return np.array([reason or "" for reason in _first(faults)])
+
+
+def _first(reasons: Sequence[Reasons]) -> Reasons:
+    """The first reason of each image, None where there is none."""
+    return np.array([next((str(r) for r in row if r), None) for row in zip(*reasons, strict=True)], dtype=object)
+
+
+def _values(
+    metric: Metric, given: Mapping[str, Tensor], unusable: Mapping[str, Reasons]
+) -> Float[np.ndarray, " batch"]:
+    """A metric's values; NaN, without asking the metric, where what it needs cannot be used."""
+    fine = np.logical_and.reduce([unusable[need] == "" for need in metric.needs if need in unusable])
+    values = np.full(len(given["attention"]), np.nan)
+    if fine.all():
+        values[:] = metric.function(*(given[need] for need in metric.needs)).double().numpy()
+    elif fine.any():
+        kept = torch.from_numpy(fine)
+        maps = (given[need][kept] if need in unusable else given[need] for need in metric.needs)
+        values[fine] = metric.function(*maps).double().numpy()
+    return values
 
 
 def score(
@@ -70,7 +141,8 @@ def score(
     Args:
         maps: attention maps on a square grid, 0..1, in the order of `stimuli` (see `attention_maps`).
         stimuli: images and fixations.
-        training: the data whose fixations are the negatives of the shuffled AUC; by default `stimuli` itself.
+        training: the data whose fixations are the negatives of the shuffled AUC and make the prior of the information
+            gain and the partial correlation; by default `stimuli` itself.
         human: how fixations become density maps; the paper's way by default.
         metrics: by default all of gazetune.metrics.METRICS.
 
@@ -82,7 +154,11 @@ def score(
     points = grid_points(stimuli, human, maps.shape[-1])
     others = points if training is None else grid_points(training, human, maps.shape[-1])
     table = score_points(
-        lambda index: maps[torch.from_numpy(index)], points, fixation_counts(others), metrics or METRICS
+        lambda index: maps[torch.from_numpy(index)],
+        points,
+        fixation_counts(others),
+        mean_training_map(others),
+        metrics or METRICS,
     )
     table.insert(0, "image", list(stimuli.ids))
     return table
