@@ -39,7 +39,7 @@ def by_observer(stimuli: Stimuli) -> tuple[Stimuli, Int[np.ndarray, " pair"]]:
     """A data set in which each pair of an image and an observer who looked at it is an image of its own.
 
     Returns it, sorted by image and then observer, and the position of each pair's image. An image that nobody looked
-    at has no pair.
+    at has no pair; pairs have no objects.
     """
     image, rank = image_of(stimuli), rank_of_observer(stimuli)
     order = np.lexsort((rank, image))  # stable: an observer's fixations keep their order
@@ -56,6 +56,8 @@ def by_observer(stimuli: Stimuli) -> tuple[Stimuli, Int[np.ndarray, " pair"]]:
         paths=tuple(stimuli.paths[i] for i in owner),
         labels=None if stimuli.labels is None else stimuli.labels[owner],
         given_split=None if stimuli.given_split is None else tuple(stimuli.given_split[i] for i in owner),
+        render=None,  # these know images by their own ids
+        find_objects=None,
         outside=None,
     )
     return pairs, owner
