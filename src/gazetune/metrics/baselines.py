@@ -18,6 +18,8 @@ from gazetune.maps import MAP_SIZE, Human, Points, blur, counts, densities, grid
 from gazetune.metrics.score import Index, Maps
 from gazetune.priors import mean_training_map
 
+Numbers = ArrayLike | float  # one or many
+
 
 @dataclass(frozen=True)
 class HumanRow:
@@ -107,7 +109,7 @@ def by_image(table: pd.DataFrame, row: HumanRow, n_images: int) -> pd.DataFrame:
     return numbers.reindex(range(n_images))
 
 
-def spearman_brown(r: ArrayLike, factor: float = 2.0) -> Float[np.ndarray, "*values"]:
+def spearman_brown(r: Numbers, factor: float = 2.0) -> Float[np.ndarray, "*values"]:
     """The correlation expected with `factor` times as many observers on both sides: f r / (1 + (f - 1) r).
 
     Spearman (1910), Brown (1910). With 2 it takes the CC of two halves to that of two groups of the full size. It
@@ -115,10 +117,10 @@ def spearman_brown(r: ArrayLike, factor: float = 2.0) -> Float[np.ndarray, "*val
     """
     values = np.asarray(r, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return factor * values / (1 + (factor - 1) * values)
+        return np.asarray(factor * values / (1 + (factor - 1) * values))
 
 
-def share_of_ceiling(score: ArrayLike, prior_score: ArrayLike, human_score: ArrayLike) -> Float[np.ndarray, "*values"]:
+def share_of_ceiling(score: Numbers, prior_score: Numbers, human_score: Numbers) -> Float[np.ndarray, "*values"]:
     """The share of the way from the centre prior (0) to the human ceiling (1): (score - prior) / (human - prior).
 
     Below 0: worse than the prior; above 1: better than other humans. The same for metrics where lower is better. Use
