@@ -10,6 +10,7 @@ from gazetune.backbones import load_backbone
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import GazetuneError, InputError
 from gazetune.maps import densities, grid_points, upsampled
+from gazetune.metrics.saliency import kl
 from gazetune.training.loop import Keeper, Part, State, loss_of, order_of, teacher_features, tune
 from gazetune.training.objective import objective
 from gazetune.training.settings import Training
@@ -46,7 +47,8 @@ def parts_of(backbone, n=20, targets="true_pairs", settings=None):
     both = []
     for rows in (np.arange(n), np.arange(n, 2 * n)):
         features = teacher_features(backbone, pixels, rows, settings, CPU)
-        both.append(Part(pixels, rows, TARGETS[targets](points.take(rows), 42), features))
+        drawn_to = TARGETS[targets](points.take(rows), points.take(np.arange(n)), 42)
+        both.append(Part(pixels, rows, drawn_to, features))
     return both
 
 
@@ -148,10 +150,47 @@ def test_derangements_have_no_fixed_point_and_are_seeded():
 
 def test_shuffled_targets_are_the_same_maps_of_other_images():
     points = grid_points(load_synthetic(World(images=6)))
-    own, others = (densities(points), TARGETS["shuffled"](points, 42)(np.arange(6)))
+    own, others = (densities(points), TARGETS["shuffled"](points, points, 42)(np.arange(6)))
     same = torch.stack([torch.stack([torch.equal(a, b) * torch.ones(()) for b in own]) for a in others])
     assert same.sum(0).tolist() == same.sum(1).tolist() == [1] * 6
     assert same.diagonal().sum() == 0
+
+
+def test_centre_targets_are_the_mean_training_map_in_both_splits():
+    points = grid_points(load_synthetic(World(images=6)))
+    training, validation = points.take(np.arange(4)), points.take(np.arange(4, 6))
+    shares = densities(training).double()
+    mean = (shares / shares.sum((1, 2), keepdim=True)).mean(0)
+    expected = ((mean - mean.min()) / (mean.max() - mean.min())).float()
+    for part in (training, validation):
+        found = TARGETS["centre"](part, training, 42)(np.array([1, 0, 1]))
+        assert found.shape == (3, 224, 224)
+        assert all(torch.allclose(one, expected, atol=1e-6) for one in found)
+
+
+def test_uniform_targets_are_flat_and_their_divergence_is_a_number():
+    points = grid_points(load_synthetic(World(images=3)))
+    found = TARGETS["uniform"](points, points, 42)(np.array([0, 2]))
+    assert found.shape == (2, 224, 224) and (found == 1).all()
+    assert kl(found, found).tolist() == pytest.approx([0, 0], abs=1e-6)
+    # a model on half of n pixels: q = 2/n there and 2e-10/n elsewhere, p = 1/n: KL = (ln(1/2) + ln(1/2e-10)) / 2
+    half = torch.zeros(1, 224, 224)
+    half[:, :112] = 1
+    assert kl(half, found[:1]).item() == pytest.approx((np.log(1 / 2) - np.log(2e-10)) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("targets", ["centre", "uniform"])
+def test_controls_without_correspondence_can_be_learnt(targets):
+    student, memory = load_backbone("tiny"), Memory()
+    parts = parts_of(student, n=12, targets=targets)
+    state = tune(student, *parts, rollout, fast(max_steps=15), 0, memory.keeper)
+    assert state.best_loss < state.evaluated["0"]
+
+
+def test_centre_targets_need_fixations_to_average():
+    points = grid_points(load_synthetic(World(images=3)))
+    with pytest.raises(InputError, match="at least one training image"):
+        TARGETS["centre"](points, points.take(np.array([], dtype=int)), 0)
 
 
 def test_a_checkpoint_loads_with_plain_transformers_alone(tmp_path):

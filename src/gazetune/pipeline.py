@@ -143,10 +143,10 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str
     student = _on_device(job, entry.model.weights)
     pixels = data.pixels(student.image_size)
     features = job.run.tensors(teacher)
-    parts = {}
+    parts, seen = {}, data.points.take(data.rows("train"))
     for split in SPLITS:
         rows = data.rows(split)
-        targets = TARGETS[entry.model.targets](data.points.take(rows), settings.shuffle_seed)
+        targets = TARGETS[entry.model.targets](data.points.take(rows), seen, settings.shuffle_seed)
         parts[split] = Part(pixels, rows, targets, features[split])
     keep = keeper(job.run, entry.key, student, inputs)
     state = tune(student, parts["train"], parts["validation"], METHODS[job.experiment.attention], settings, seed, keep)

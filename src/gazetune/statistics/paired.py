@@ -46,3 +46,25 @@ def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(t), n - 1))
     return PairedTest(n, float(a.mean()), float(b.mean()), mean, mean - half, mean + half, t, n - 1, p, d)
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """Wilcoxon's signed-rank test: the smaller of the two sums of ranks, and the two-sided p."""
+
+    w: float
+    p: float
+
+
+def signed_rank(first: ArrayLike, second: ArrayLike) -> SignedRank:
+    """Wilcoxon's signed-rank test (1945) of the differences over images; images with a NaN are left out.
+
+    scipy.stats.wilcoxon: exact p for small samples without ties, else the normal approximation; differences of zero
+    are dropped. NaN with fewer than three images, or where all differences are zero.
+    """
+    gap = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    gap = gap[~np.isnan(gap)]
+    if len(gap) < 3 or not gap.any():
+        return SignedRank(np.nan, np.nan)
+    found = stats.wilcoxon(gap)
+    return SignedRank(float(found.statistic), float(found.pvalue))
