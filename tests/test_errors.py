@@ -176,7 +176,7 @@ def test_empty_split(fails, study):
 def test_existing_run(fails, monkeypatch, study):
     assert gazetune(monkeypatch, "train", study / "small.yaml", "--output", study / "run") == 0
     said = fails()
-    assert "already holds a run" in said and f"--output {study / 'run'} --resume" in said
+    assert "already holds a run" in said and f"gazetune run {study / 'run'} --resume" in said
 
 
 def test_damaged_record(fails, monkeypatch, study):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.parity.predict import accuracy, class_order, predictions
+from gazetune.parity.predict import accuracy, class_places, predictions
 
 
 def test_predictions_by_hand():
@@ -18,7 +18,8 @@ def test_predictions_by_hand():
 
 
 def test_classes_are_matched_by_name():
-    assert class_order(("a", "b", "c"), ("c", "a", "b"), 3) == [1, 2, 0]
-    assert class_order(("a", "b"), (), 2) == [0, 1]
-    assert class_order(("a", "b"), (), 3) is None
-    assert class_order(("a", "b"), ("a", "x"), 2) is None
+    assert class_places(("a", "b", "c"), ("c", "a", "b"), 3) == [1, 2, 0]
+    assert class_places(("a", "b"), (), 2) == [0, 1]
+    assert class_places(("a", "b"), (), 3) is None
+    assert class_places(("b", "a"), ("x", "a", "y", "b"), 4) == [3, 1]
+    assert class_places(("a", "b"), ("a", "x"), 2) is None

@@ -1,6 +1,5 @@
 """Stops of every kind, and going on."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -36,7 +35,7 @@ def test_a_stop_saves_and_exits_130_and_the_run_goes_on_to_the_same_end(study, n
     first.send_signal(number)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 130 and "everything is saved" in said, said
-    state = json.loads(Run(study / "run").metadata("checkpoints/after-s42/resume.safetensors")["state"])
+    state = Run(study / "run").about("checkpoints/after-s42/resume.safetensors")["state"]
     assert 8 <= state["step"] < 30 and state["step"] % 20
     second = started(study, *settings, "--resume")
     _, said = second.communicate(timeout=120)

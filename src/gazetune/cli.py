@@ -1,5 +1,6 @@
 """The command line."""
 
+import errno
 import json
 import signal
 import sys
@@ -13,6 +14,8 @@ from rich.console import Console
 
 from gazetune.errors import GazetuneError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -43,8 +46,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 @app.command(epilog="Example: gazetune demo")
-def demo(output: Output = Path("runs/demo"), as_json: AsJson = False, debug: Debug = False) -> None:
+def demo(
+    output: Annotated[Path, typer.Option(help="The run directory.")] = Path("runs/demo"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
     """The whole path on a generated world with a small ViT that ships along: offline, about two minutes."""
+    refuse_if_busy(output)
     from gazetune.commands import run_experiment
 
     _show(run_experiment("demo", output=output, resume=True), as_json)
@@ -175,6 +183,11 @@ def main() -> None:
     except GazetuneError as error:
         _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _say(f"{error.strerror}: {error.filename or 'a file'}. What is saved is whole; make room, then --resume.")
+        sys.exit(1)
     except Interrupted as stopped:
         _say(str(stopped))
         sys.exit(130)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from gazetune import pipeline
@@ -18,7 +19,9 @@ from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.pipeline import Job
 from gazetune.plan import print_plan
+from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
+from gazetune.training.loop import resolved_precision
 from gazetune.training.targets import TARGETS
 
 
@@ -40,27 +43,27 @@ def run_experiment(
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
     chosen, output = _resolved(experiment, output, resume, settings or ())
-    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision)
+    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pipeline.pick_device(device))
     run = Run(output or chosen.default_output)
     if dry_run:
         print_plan(chosen, run, _load)
         return None
     if run.file(CONFIG).is_file() and not resume:
         raise InputError(
-            f"'{run.path}' already holds a run. Go on with it: gazetune run {experiment} --output {run.path} --resume, "
-            f"or choose another --output."
+            f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
+            f"another --output."
         )
-    metrics, code = chosen_metrics(chosen.metrics, allow_code)
-    job = Job(chosen, run, pipeline.pick_device(device), metrics, code, skip_bad)
-    stimuli, sizes = _load(chosen.data), pipeline.input_sizes(chosen)
+    job = _job(chosen, run, device, allow_code)
+    stimuli = _stimuli(job, resume)
     with run.locked():
         pipeline.begin(job)
-        pipeline.prepare(job, stimuli.name, stimuli, sizes)
-        pipeline.train(job, stimuli.name)
+        if stimuli is not None:
+            pipeline.prepare(job, stimuli)
+        pipeline.train(job)
         if train_only:
             return None
-        pipeline.attend(job, stimuli.name)
-        pipeline.score(job, stimuli.name, trained_on=stimuli.name)
+        pipeline.attend(job, job.main)
+        pipeline.score(job, job.main)
         pipeline.conclude(job)
     return _summary(job)
 
@@ -71,24 +74,37 @@ def score_run(
     """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH."""
     run = Run(path)
     experiment = _of_run(run)
-    metrics, code = chosen_metrics(experiment.metrics, allow_code)
-    job = Job(experiment, run, pipeline.pick_device(device), metrics, code, skip_bad)
-    main = experiment.data.kind
-    others, sizes = [_other(text, experiment) for text in data], pipeline.input_sizes(experiment)
+    if skip_bad:
+        experiment = experiment.model_copy(update={"skip_bad": True})
+    job = _job(experiment, run, device, allow_code)
+    others = [_other(text, experiment) for text in data]
     with run.locked():
-        if not others:
-            stimuli = _load(experiment.data)
-            pipeline.prepare(job, main, stimuli, sizes)
-            pipeline.attend(job, main)
-            pipeline.score(job, main, trained_on=main)
+        if not pipeline.is_prepared(job, job.main):
+            pipeline.prepare(job, _load(experiment.data))
         for stimuli in others:
-            # the limit was for the training data; of another data set every image is a test image
-            whole = replace(job, experiment=experiment.model_copy(update={"limit": None}))
-            pipeline.prepare(whole, stimuli.name, stimuli, sizes, whole=True)
-            pipeline.attend(job, stimuli.name)
-            pipeline.score(job, stimuli.name, trained_on=main)
+            pipeline.prepare(job, stimuli, whole=True)
+        for name in [stimuli.name for stimuli in others] or [job.main]:
+            pipeline.attend(job, name)
+            pipeline.score(job, name)
         pipeline.conclude(job)
     return _summary(job)
+
+
+def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:
+    """Everything that can be wrong before the run directory is touched: code, device, weights."""
+    metrics, code = chosen_metrics(experiment.metrics, allow_code)
+    return Job(experiment, run, pipeline.pick_device(device), metrics, code, pipeline.input_sizes(experiment))
+
+
+def _stimuli(job: Job, resume: bool) -> Stimuli | None:
+    """The data; None where they are gone, but lie whole in a run that is gone on with."""
+    try:
+        return _load(job.experiment.data)
+    except InputError as reason:
+        if not (resume and pipeline.is_prepared(job, job.main)):
+            raise
+        say(f"warning: {reason} Going on with what the run holds.")
+        return None
 
 
 def inventory() -> dict[str, list[str]]:
@@ -144,6 +160,8 @@ def _with_options(
     limit: int | None,
     seeds: str | None,
     precision: str | None,
+    skip_bad: bool,
+    device: torch.device,
 ) -> Experiment:
     """The experiment with the options of the command line in place of its own settings."""
     settings = experiment.model_dump(exclude_none=True)
@@ -165,8 +183,13 @@ def _with_options(
             raise InputError(f"--seeds needs whole numbers, e.g. 0,1,2; got '{seeds}'.") from None
     if limit is not None:
         settings["limit"] = limit
+    settings["skip_bad"] = skip_bad or experiment.skip_bad
     if precision is not None:
         settings["training"]["precision"] = precision
+    if (
+        settings["training"]["precision"] == "auto"
+    ):  # written down as what it is, so that going on elsewhere is the same
+        settings["training"]["precision"] = resolved_precision("auto", device)
     return parse(settings, experiment.name)
 
 

@@ -78,11 +78,12 @@ class Experiment(_Frozen):
     attention: str = "rollout"
     metrics: tuple[str, ...] = tuple(METRICS)
     training: Training = Training()
-    seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
     image_size: int | None = Field(default=None, gt=0)
     map_size: int = Field(default=MAP_SIZE, gt=0)
     limit: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=16, gt=0)
+    skip_bad: bool = False
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":
@@ -91,7 +92,7 @@ class Experiment(_Frozen):
         for metric in self.metrics:
             if ":" not in metric:
                 _known(metric, METRICS, "metric")
-        reserved = {"human", "mean_training_map"} & set(self.models)
+        reserved = {"human", "human_half", "mean_training_map"} & set(self.models)
         if reserved:
             raise ValueError(f"'{reserved.pop()}' is a row of every table and cannot name a model")
         return self

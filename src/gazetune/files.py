@@ -28,11 +28,12 @@ def write_whole(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def not_written(path: Path, reason: OSError) -> GazetuneError:
+def not_written(path: Path, reason: Exception) -> GazetuneError:
     """What to say when the disk is full or the folder cannot be written."""
+    why = getattr(reason, "strerror", None) or reason
     return GazetuneError(
-        f"'{path}' could not be written ({reason.strerror}). Everything saved before is whole; make room or mend the "
-        f"folder, then go on with --resume."
+        f"'{path}' could not be written ({why}). Everything saved before is whole; make room or mend the folder, then "
+        f"go on with --resume."
     )
 
 

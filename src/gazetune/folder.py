@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,7 +35,8 @@ def locked(folder: Path) -> Iterator[None]:
             f"'{folder}' could not be written ({reason.strerror}). Mend the folder, or choose another --output."
         ) from reason
     try:
-        owner.write_text(str(os.getpid()))
+        with suppress(OSError):  # only for the message to others; a full disk must not keep a run from being resumed
+            owner.write_text(str(os.getpid()))
         yield
     finally:
         owner.unlink(missing_ok=True)

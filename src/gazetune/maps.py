@@ -77,7 +77,9 @@ def _kept(fixations: Fixations, human: Human) -> np.ndarray:
         if is_needed and getattr(fixations, column) is None:
             raise InputError(f"The fixations have no column '{column}', which the settings under 'human' need.")
     if human.drop_first and fixations.order is not None:
-        keep &= fixations.order > 0
+        keep &= fixations.order > fixations.order.min(initial=0)
+    if human.weight == "duration" and fixations.duration_ms is not None:
+        keep &= fixations.duration_ms > 0
     if human.window_ms is not None and fixations.onset_ms is not None:
         keep &= (fixations.onset_ms >= human.window_ms[0]) & (fixations.onset_ms < human.window_ms[1])
     return keep
@@ -102,8 +104,9 @@ def grid_points(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SI
         sigma = np.full((len(stimuli), 2), human.sigma_px)
     weight = seen.duration_ms if human.weight == "duration" else None
     return Points(
-        row=np.floor(seen.y.astype(np.float64) * size / height).astype(np.int16),
-        column=np.floor(seen.x.astype(np.float64) * size / width).astype(np.int16),
+        # in float32 a coordinate just below the edge may have been rounded up to it
+        row=np.minimum(np.floor(seen.y.astype(np.float64) * size / height), size - 1).astype(np.int16),
+        column=np.minimum(np.floor(seen.x.astype(np.float64) * size / width), size - 1).astype(np.int16),
         weight=np.ones(len(seen), np.float32) if weight is None else weight.astype(np.float32),
         offsets=offsets,
         sigma_px=sigma.astype(np.float32),

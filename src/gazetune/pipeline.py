@@ -6,47 +6,60 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
-import numpy as np
 import torch
 
 from gazetune.attention import METHODS
 from gazetune.attention.extract import write_maps
 from gazetune.backbones import Backbone, load_backbone, weights_hash
 from gazetune.data import Stimuli
-from gazetune.data.decoded import open_decoded
 from gazetune.data.splits import SplitName, Whole
 from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
 from gazetune.figures.write import write_figures
 from gazetune.metrics import Metric
-from gazetune.prepared import Prepared, chosen, decoded_name, load_prepared, prepare_photos, prepare_points
+from gazetune.prepared import Prepared, chosen, load_prepared, prepare_photos, prepare_points
+from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
 from gazetune.report.html import write_report
-from gazetune.run import CONFIG, PROVENANCE, Run
+from gazetune.run import CONFIG, PROVENANCE, Run, plain
 from gazetune.tables import maps_folder, write_scores, write_tables
 from gazetune.training.checkpoint import keeper, resume_file
 from gazetune.training.loop import Part, teacher_features, tune
-from gazetune.training.targets import TARGETS
+from gazetune.training.targets import TARGETS, Targets
 
+VERSION = {"gazetune": version("gazetune")}  # what a newer version may do differently is done again
 SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
 
 
 @dataclass(frozen=True)
 class Job:
-    """An experiment at work: its settings, its run directory and what was chosen on the command line."""
+    """An experiment at work: its settings, its run directory and what was chosen on the command line.
+
+    sizes: the input size (height, width) of each weights. code: sha256 of a user's own code that takes part.
+    """
 
     experiment: Experiment
     run: Run
     device: torch.device
     metrics: Mapping[str, Metric]
-    code: Mapping[str, str]  # sha256 of a user's own code that takes part
-    skip_bad: bool = False
+    code: Mapping[str, str]
+    sizes: Mapping[str, tuple[int, int]]
 
     @property
     def models(self) -> dict[str, tuple[str, int | None]]:
         """Every model of the run: key -> (name, seed)."""
         return {entry.key: (entry.name, entry.seed) for entry in self.experiment.entries()}
+
+    @property
+    def main(self) -> str:
+        """The data set that the experiment trains and tests on."""
+        return self.experiment.data.kind
+
+    def prepared(self, name: str) -> Prepared:
+        """A data set as it was made ready."""
+        return load_prepared(self.run, name, sorted(set(self.sizes.values())))
 
 
 def begin(job: Job) -> None:
@@ -58,59 +71,83 @@ def begin(job: Job) -> None:
     job.run.write_json(PROVENANCE, {**record, **about})
 
 
-def input_sizes(experiment: Experiment) -> list[tuple[int, int]]:
-    """The input sizes of all models, each of which is tried on a black image.
+def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
+    """The input size of each of the models' weights, each of which is tried on a black image.
 
     Raises InputError for weights that are missing and for models whose attention cannot be read.
     """
-    sizes = set()
+    sizes = {}
     for weights in dict.fromkeys(entry.model.weights for entry in experiment.entries()):
         backbone = load_backbone(weights, experiment.image_size)
         with torch.no_grad():
             backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8))
-        sizes.add(backbone.image_size)
-    return sorted(sizes)
+        sizes[weights] = backbone.image_size
+    return sizes
 
 
-def prepare(job: Job, name: str, stimuli: Stimuli, sizes: list[tuple[int, int]], whole: bool = False) -> None:
-    """Human data: fixations to the map grid; photos decoded once at every input size that a model needs."""
-    experiment = job.experiment
+def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
+    """Human data: fixations to the map grid; photos decoded once at every input size that a model needs.
+
+    `whole`: a data set that nothing was trained on, of which every image is a test image.
+    """
+    experiment, name = job.experiment, stimuli.name
     split = Whole(rule="all_test") if whole else experiment.data.split
-    subset, parts = chosen(stimuli, split, experiment.limit)
-    inputs = {"data": subset.fingerprint(), "split": fingerprint(parts)}
-    settings = {"human": experiment.human.model_dump(), "map_size": experiment.map_size}
-    job.run.stage(
-        f"fixations/{name}", inputs | settings,
-        lambda: prepare_points(job.run, name, subset, parts, experiment.human, experiment.map_size),
-    )  # fmt: skip
-    for size in sizes:
-        job.run.stage(
-            f"photos/{name}/{size[0]}x{size[1]}", {"data": subset.fingerprint(), "skip_bad": job.skip_bad},
-            partial(prepare_photos, job.run, name, subset, size, job.skip_bad),
-        )  # fmt: skip
+    subset, parts = chosen(stimuli, split, None if whole else experiment.limit)
+    data, human, size = subset.fingerprint(), experiment.human, experiment.map_size
+    inputs = {"data": data, "split": fingerprint(parts), "human": human.model_dump(), "map_size": size}
+    points = partial(prepare_points, job.run, name, subset, parts, human, size)
+    job.run.stage(f"fixations/{name}", inputs | VERSION, points)
+    for shape in sorted(set(job.sizes.values())):
+        photos = partial(prepare_photos, job.run, name, subset, shape, experiment.skip_bad)
+        stage = f"photos/{name}/{shape[0]}x{shape[1]}"
+        job.run.stage(stage, {"data": data, "skip_bad": experiment.skip_bad} | VERSION, photos)
 
 
-def train(job: Job, name: str) -> None:
+def is_prepared(job: Job, name: str) -> bool:
+    """Whether fixations and decoded photos of a data set lie whole in the run."""
+    try:
+        for stage in _data_stages(job, name):
+            job.run.verify(stage)
+    except InputError:
+        return False
+    return True
+
+
+def _data_stages(job: Job, name: str, *weights: str) -> list[str]:
+    """The stages that made a data set ready, for the input sizes of these weights, or of all."""
+    shapes = sorted({job.sizes[w] for w in weights or job.sizes})
+    return [f"fixations/{name}", *(f"photos/{name}/{height}x{width}" for height, width in shapes)]
+
+
+def train(job: Job) -> None:
     """Fine-tuning: every model of the table that learns, each against its own frozen start."""
-    data = load_prepared(job.run, name)
-    made_by = _made_by(job, f"fixations/{name}", f"photos/{name}/")
+    data, settings = job.prepared(job.main), job.experiment.training
     learning = [entry for entry in job.experiment.entries() if entry.seed is not None]
     for split in SPLITS if learning else ():
         _some(data, split)
-    teachers = {w: _teacher(job, w, data, made_by) for w in dict.fromkeys(e.model.weights for e in learning)}
+    for entry in learning:  # what cannot be built is said before hours of training, not after
+        _targets(job, entry, data)
+    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.weights for entry in learning)}
     for entry in learning:
+        weights = entry.model.weights
         inputs = {
-            "model": entry.model.model_dump(exclude={"label"}),
-            "weights": weights_hash(entry.model.weights),
-            "training": job.experiment.training.model_dump(exclude={"checkpoint_seconds"}),
+            "targets": entry.model.targets,
+            "weights": weights_hash(weights),
+            "training": settings.model_dump(exclude={"checkpoint_seconds"}),
             "attention": job.experiment.attention,
             "seed": entry.seed,
             "image_size": job.experiment.image_size,
-            "data": made_by,
-        }
-        work = partial(_train_one, job, entry, data, teachers[entry.model.weights], fingerprint(inputs))
+            "data": _made_by(job, *_data_stages(job, job.main, weights)),
+        }  # not the version: a training of hours is not done again because the tool is newer
+        work = partial(_train_one, job, entry, data, teachers[weights], fingerprint(inputs))
         job.run.stage(f"train/{entry.key}", inputs, work)
         job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
+
+
+def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]:
+    """What a model is drawn towards, for each split that its training sees."""
+    seen, seed = data.points.take(data.rows("train")), job.experiment.training.shuffle_seed
+    return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
 
 
 def _some(data: Prepared, split: SplitName) -> None:
@@ -121,33 +158,33 @@ def _some(data: Prepared, split: SplitName) -> None:
         )
 
 
-def _teacher(job: Job, start: str, data: Prepared, made_by: dict[str, str]) -> str:
+def _teacher(job: Job, start: str, data: Prepared) -> str:
     """The frozen start's [CLS] state of every image, computed once for all models that start there."""
     weights, settings = weights_hash(start), job.experiment.training
-    inputs = {"weights": weights, "precision": settings.precision, "batch_size": settings.batch_size, "data": made_by}
+    inputs = {
+        "weights": weights,
+        "precision": settings.precision,
+        "batch_size": settings.batch_size,
+        "image_size": job.experiment.image_size,
+        "data": _made_by(job, *_data_stages(job, data.name, start)),
+    }
     file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
 
     def work() -> list[str]:
-        teacher = _on_device(job, start)
-        pixels = data.pixels(teacher.image_size)
-        splits = {split: data.rows(split) for split in SPLITS}
-        features = {str(s): teacher_features(teacher, pixels, rows, settings, job.device) for s, rows in splits.items()}
+        teacher, pixels = _on_device(job, start), data.pixels(job.sizes[start])
+        rows = {str(split): data.rows(split) for split in SPLITS}
+        features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
         return [job.run.write_tensors(file, features)]
 
-    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs | {"image_size": job.experiment.image_size}, work)
+    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work)
     return file
 
 
 def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str) -> list[str]:
     settings, seed = job.experiment.training, entry.seed or 0
-    student = _on_device(job, entry.model.weights)
-    pixels = data.pixels(student.image_size)
-    features = job.run.tensors(teacher)
-    parts, seen = {}, data.points.take(data.rows("train"))
-    for split in SPLITS:
-        rows = data.rows(split)
-        targets = TARGETS[entry.model.targets](data.points.take(rows), seen, settings.shuffle_seed)
-        parts[split] = Part(pixels, rows, targets, features[split])
+    student, pixels = _on_device(job, entry.model.weights), data.pixels(job.sizes[entry.model.weights])
+    features, targets = job.run.tensors(teacher), _targets(job, entry, data)
+    parts = {split: Part(pixels, data.rows(split), targets[split], features[split]) for split in SPLITS}
     keep = keeper(job.run, entry.key, student, inputs)
     state = tune(student, parts["train"], parts["validation"], METHODS[job.experiment.attention], settings, seed, keep)
     counted = {"learnable": sum(p.numel() for p in student.learnable().values())}
@@ -159,60 +196,91 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str
 
 def attend(job: Job, name: str) -> None:
     """Attention extraction: the map of every model on every test image, in float32."""
-    data = load_prepared(job.run, name)
+    data = job.prepared(name)
     _some(data, "test")
     rows = data.rows("test")
     for entry in job.experiment.entries():
-        weights = entry.model.weights
-        if entry.seed is not None:
-            job.run.verify(f"train/{entry.key}")
-            weights = str(job.run.checkpoint(entry.key))
+        weights = _weights(job, entry)
         inputs = {
             "weights": weights_hash(weights),
             "attention": job.experiment.attention,
             "image_size": job.experiment.image_size,
             "images": fingerprint(data.table["image"].iloc[rows].tolist()),
-            "data": _made_by(job, f"photos/{name}/"),
-        }
+            "data": _made_by(job, *_data_stages(job, name, entry.model.weights)),
+        } | VERSION
 
-        def work(weights: str = weights, key: str = entry.key, inputs: str = fingerprint(inputs)) -> list[str]:
-            backbone = _on_device(job, weights)
-            pixels = open_decoded(job.run.file(decoded_name(name, backbone.image_size)))
+        def work(weights: str = weights, entry: Entry = entry, inputs: str = fingerprint(inputs)) -> list[str]:
+            backbone, pixels = _on_device(job, weights), data.pixels(job.sizes[entry.model.weights])
             method, batch_size = METHODS[job.experiment.attention], job.experiment.batch_size
-            return write_maps(job.run, maps_folder(name, key), inputs, backbone, pixels, rows, method, batch_size)
+            folder = maps_folder(name, entry.key)
+            return write_maps(job.run, folder, inputs, backbone, pixels, rows, method, batch_size)
 
         job.run.stage(f"attention/{name}/{entry.key}", inputs, work)
 
 
-def score(job: Job, name: str, trained_on: str) -> None:
+def _weights(job: Job, entry: Entry) -> str:
+    """The weights that a model is evaluated with. Raises InputError naming a damaged checkpoint."""
+    if entry.seed is None:
+        return entry.model.weights
+    job.run.verify(f"train/{entry.key}")
+    return str(job.run.checkpoint(entry.key))
+
+
+def score(job: Job, name: str) -> None:
     """Alignment metrics: humans, the mean training map and every model on the same test images."""
-    inputs = {
-        "maps": _made_by(job, f"attention/{name}/"),
-        "fixations": _made_by(job, f"fixations/{name}", f"fixations/{trained_on}"),
+    for used in {name, job.main}:
+        job.run.verify(f"fixations/{used}")
+    test, training = job.prepared(name), job.prepared(job.main)
+    how = job.experiment.attention
+    work = partial(write_scores, job.run, test, training, job.models, how, job.metrics)
+    job.run.stage(f"score/{name}", _score_inputs(job, name), work)
+
+
+def _score_inputs(job: Job, name: str) -> dict[str, Any]:
+    return {
+        "maps": _made_by(job, *(f"attention/{name}/{key}" for key in job.models)),
+        "fixations": _made_by(job, f"fixations/{name}", f"fixations/{job.main}"),
         "metrics": list(job.metrics),
         "code": dict(job.code),
         "models": job.models,
-        "gazetune": version("gazetune"),
-    }
-    test, training = load_prepared(job.run, name), load_prepared(job.run, trained_on)
-    how = job.experiment.attention
-    job.run.stage(
-        f"score/{name}", inputs, lambda: write_scores(job.run, test, training, job.models, how, job.metrics)
-    )  # fmt: skip
+    } | VERSION
 
 
 def conclude(job: Job) -> None:
-    """Tests, summary, figures and report, over every data set that has been scored."""
+    """Tests, summary, figures and report, over every data set that has been scored with these models."""
+    scored = {name: files for name, files in _scored(job).items() if _is_current(job, name)}
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
-    made_by = {"scores": _made_by(job, "score/"), "training": _made_by(job, "train/")}
-    inputs = made_by | about | {"gazetune": version("gazetune")}
-    reference, metrics = job.experiment.reference, list(job.metrics)
-    job.run.stage("tables", inputs, lambda: write_tables(job.run, job.models, reference, metrics, about))
-    main, roles, labels = job.experiment.data.kind, job.experiment.roles(), job.experiment.labels()
-    shown = {"tables": _made_by(job, "tables"), "labels": labels, "roles": roles}
-    job.run.stage("figures", shown, lambda: write_figures(job.run, main, roles, labels, job.metrics))
+    roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
+    inputs = {"scores": scored, "training": _made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
+    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about)
+    job.run.stage("tables", inputs | VERSION, tables)
+    shown = {"tables": _made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
+    job.run.stage("figures", shown, partial(write_figures, job.run, job.main, roles, labels, job.metrics, sizes))
     drawn = shown | {"figures": _made_by(job, "figures")}
-    job.run.stage("report", drawn, lambda: write_report(job.run, main, roles, labels, job.metrics))
+    job.run.stage("report", drawn, partial(write_report, job.run, job.main, roles, labels, job.metrics))
+
+
+def _scored(job: Job) -> dict[str, dict[str, str]]:
+    """Every data set that was scored, the run's own first, and the files that were written, with their sha256."""
+    done = {s.removeprefix("score/"): r["outputs"] for s, r in job.run.stages().items() if s.startswith("score/")}
+    return dict(sorted(done.items(), key=lambda item: item[0] != job.main))
+
+
+def _is_current(job: Job, name: str) -> bool:
+    """Whether a data set was scored with the models as they are now; if not, says so."""
+    stages = job.run.stages()
+    try:
+        job.run.verify(f"score/{name}")
+        fresh = stages[f"score/{name}"]["inputs"] == plain(_score_inputs(job, name)) and all(
+            stages[f"attention/{name}/{e.key}"]["inputs"]["weights"] == weights_hash(_weights(job, e))
+            for e in job.experiment.entries()
+        )
+    except InputError as reason:
+        say(f"warning: {reason}")
+        fresh = False
+    if not fresh:
+        say(f"'{name}' was scored with other models or settings and is left out; score it again: gazetune score")
+    return fresh
 
 
 def _on_device(job: Job, weights: str) -> Backbone:
@@ -229,14 +297,12 @@ def _made_by(job: Job, *stages: str) -> dict[str, str]:
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device asked for; `auto` takes CUDA, then Apple's MPS, then the CPU."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def total_steps(experiment: Experiment, n_train: int) -> int:
-    """Steps over all models that learn, if none stops early."""
-    return experiment.training.steps(n_train) * int(np.sum([e.seed is not None for e in experiment.entries()]))
+    """The device asked for; `auto` takes CUDA, then Apple's MPS, then the CPU. Raises InputError if it is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+    if not there.get(wanted.partition(":")[0], False):
+        raise InputError(
+            f"There is no device '{wanted}' here; there is {', '.join(n for n, is_there in there.items() if is_there)}."
+        )
+    return torch.device(wanted)

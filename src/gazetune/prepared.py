@@ -1,7 +1,6 @@
 """A data set made ready in the run directory: fixations on the map grid, photos as uint8, and who is left out why."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import torch
 from jaxtyping import Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
+from gazetune.data.selection import only, rank_of_observer
 from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
-from gazetune.errors import InputError
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
 from gazetune.run import Run
@@ -27,12 +26,16 @@ class Prepared:
     """The images of a run, in one order for table, points and pixels.
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
+    predictors, predicted: the fixations of every second observer of an image, and those of the others.
     """
 
     name: str
     table: pd.DataFrame
     points: Points
+    predictors: Points
+    predicted: Points
     classes: tuple[str, ...]
+    citation: str
     folder: Path
 
     def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
@@ -50,10 +53,9 @@ def decoded_name(dataset: str, size: tuple[int, int]) -> str:
     return f"cache/{dataset}-{size[0]}x{size[1]}.npy"
 
 
-def decoded_size(run: Run, dataset: str) -> tuple[int, int]:
-    """(height, width) of the largest decoded photos there are of a data set."""
-    names = [path.stem.rpartition("-")[2] for path in run.file("cache").glob(f"{dataset}-*.npy")]
-    return max((int(h), int(w)) for h, _, w in (name.partition("x") for name in names))
+def unreadable_name(dataset: str, size: tuple[int, int]) -> str:
+    """Where it is written which photos of a data set could not be read at this size, and why."""
+    return f"stimuli/{dataset}-{size[0]}x{size[1]}.json"
 
 
 def chosen(stimuli: Stimuli, split: Split, limit: int | None) -> tuple[Stimuli, tuple[SplitName, ...]]:
@@ -67,25 +69,32 @@ def prepare_points(
     run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int
 ) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
-    points = grid_points(stimuli, human, size)
+    second = rank_of_observer(stimuli) % 2 == 1
+    sets = {
+        "points": grid_points(stimuli, human, size),
+        "predictors": grid_points(only(stimuli, second), human, size),
+        "predicted": grid_points(only(stimuli, ~second), human, size),
+    }
+    points = sets["points"]
     empty = int((np.diff(points.offsets) == 0).sum())
     if empty:
         say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
-    tensors = {c: torch.from_numpy(np.ascontiguousarray(getattr(points, c))) for c in COLUMNS}
-    about = {
-        "size": size,
-        "classes": list(stimuli.classes),
-        "table": {
-            "image": list(stimuli.ids),
-            "split": list(parts),
-            "width": stimuli.width.tolist(),
-            "height": stimuli.height.tolist(),
-            "fixations": np.diff(points.offsets).tolist(),
-            "outside": (np.zeros(len(stimuli), int) if stimuli.outside is None else stimuli.outside).tolist(),
-            "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
-        },
+    tensors = {
+        f"{which}/{column}": torch.from_numpy(np.ascontiguousarray(getattr(of, column)))
+        for which, of in sets.items()
+        for column in COLUMNS
     }
-    return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, {"about": json.dumps(about)})]
+    table = {
+        "image": list(stimuli.ids),
+        "split": list(parts),
+        "width": stimuli.width.tolist(),
+        "height": stimuli.height.tolist(),
+        "fixations": np.diff(points.offsets).tolist(),
+        "outside": (np.zeros(len(stimuli), int) if stimuli.outside is None else stimuli.outside).tolist(),
+        "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
+    }
+    about = {"size": size, "classes": list(stimuli.classes), "citation": stimuli.citation, "table": table}
+    return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
 
 
 def prepare_photos(run: Run, name: str, stimuli: Stimuli, size: tuple[int, int], skip_bad: bool) -> list[str]:
@@ -94,25 +103,24 @@ def prepare_photos(run: Run, name: str, stimuli: Stimuli, size: tuple[int, int],
     Raises InputError naming the first unreadable photo, unless `skip_bad`.
     """
     target = decoded_name(name, size)
-    unreadable = decode(stimuli, size, run.file(target))
-    if unreadable and not skip_bad:
-        run.file(target).unlink()
-        first = next(iter(unreadable.values())).removeprefix("unreadable: ")
-        raise InputError(f"{len(unreadable)} of {len(stimuli)} images cannot be used. The first: {first}")
-    return [target, run.write_json(target.replace(".npy", ".json"), unreadable)]
+    unreadable = decode(stimuli, size, run.file(target), skip_bad)
+    return [target, run.write_json(unreadable_name(name, size), unreadable)]
 
 
-def load_prepared(run: Run, name: str) -> Prepared:
-    """What the two functions above wrote, with the unreadable photos of every input size marked."""
+def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Prepared:
+    """What the two functions above wrote, with the photos marked that are unreadable at one of these sizes."""
     file = f"stimuli/{name}.safetensors"
-    columns = {key: value.numpy() for key, value in run.tensors(file).items()}
-    about = json.loads(run.metadata(file)["about"])
+    columns, about = run.tensors(file), run.about(file)
+    sets = {
+        which: Points(**{c: columns[f"{which}/{c}"].numpy() for c in COLUMNS}, size=about["size"])
+        for which in ("points", "predictors", "predicted")
+    }
     table = pd.DataFrame(about["table"]).astype({"label": "Int64"})
     table["reason"] = pd.Series(pd.NA, index=table.index, dtype="str")
     table.loc[table["fixations"] == 0, "reason"] = NO_FIXATION
-    unreadable: Mapping[str, str] = {}
-    for path in sorted(run.file("cache").glob(f"{name}-*.json")):
-        unreadable = {**unreadable, **run.json(f"cache/{path.name}")}
+    unreadable: dict[str, str] = {}
+    for size in sizes:
+        unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
-    table.loc[bad, "reason"] = table.loc[bad, "image"].map(dict(unreadable))
-    return Prepared(name, table, Points(**columns, size=about["size"]), tuple(about["classes"]), run.path)
+    table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
+    return Prepared(name, table, **sets, classes=tuple(about["classes"]), citation=about["citation"], folder=run.path)

@@ -1,6 +1,7 @@
 """The run directory: the only place that knows where things lie and how they are written whole."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -92,22 +93,27 @@ class Run:
         """A safetensors file of the run. Raises InputError naming a missing or damaged file."""
         path = self.file(name)
         try:
-            return load_file(path)
+            tensors = load_file(path)
         except (SafetensorError, OSError) as reason:
             raise InputError(f"'{path}' is damaged or missing ({reason}). Delete it and go on with --resume.") from None
+        if self.about(name).get("sha256", "") not in ("", digest(tensors)):
+            raise InputError(
+                f"'{path}' is damaged (its sha256 is not the recorded one). Delete it and go on with --resume."
+            )
+        return tensors
 
-    def metadata(self, name: str) -> dict[str, str]:
-        """The text that a safetensors file carries in its header. Raises InputError naming a damaged file."""
+    def about(self, name: str) -> dict[str, Json]:
+        """What a safetensors file says of itself in its header. Raises InputError naming a damaged file."""
         try:
             with safe_open(self.file(name), "pt") as opened:
-                return opened.metadata() or {}
-        except (SafetensorError, OSError) as reason:
+                return json.loads((opened.metadata() or {}).get("about", "{}"))
+        except (SafetensorError, OSError, ValueError) as reason:
             raise InputError(f"'{self.file(name)}' is damaged or missing ({reason}).") from None
 
     def is_whole(self, name: str, inputs: str) -> bool:
-        """Whether a safetensors file is there, readable, and says that it was made from these inputs."""
+        """Whether a safetensors file is there, undamaged, and says that it was made from these inputs."""
         try:
-            return self.file(name).is_file() and self.metadata(name).get("inputs") == inputs
+            return self.file(name).is_file() and self.about(name).get("inputs") == inputs and bool(self.tensors(name))
         except InputError:
             return False
 
@@ -148,10 +154,12 @@ class Run:
         )
         return self.write(f"{name}.csv", buffer.getvalue())
 
-    def write_tensors(self, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
-        """Write tensors as safetensors, with text in the header."""
+    def write_tensors(self, name: str, tensors: Mapping[str, Tensor], **about: Json) -> str:
+        """Write tensors as safetensors, with `about` and their sha256 as JSON in the header."""
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        return self.write(name, save(plain, metadata=dict(metadata) if metadata else None))
+        # one field: safetensors writes several in an order that differs from process to process
+        header = {"about": json.dumps({**about, "sha256": digest(plain)})}
+        return self.write(name, save(plain, metadata=header))
 
     def write_folder(self, name: str, fill: Callable[[Path], None]) -> list[str]:
         """Let `fill` write a folder beside, then move its files in one by one, the largest last.
@@ -169,7 +177,7 @@ class Run:
                 with path.open("rb") as opened:
                     os.fsync(opened.fileno())
                 move(path, target / path.name)
-        except OSError as reason:
+        except (OSError, SafetensorError) as reason:  # safetensors wraps what the system said
             raise not_written(target, reason) from reason
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -182,6 +190,12 @@ class Run:
                 opened.write(json.dumps(_without_nan(dict(entry))) + "\n")
         except OSError as reason:
             raise not_written(self.file(LOG), reason) from reason
+
+    def keep_log(self) -> None:
+        """Have the lines of log.jsonl reach the disk."""
+        if self.file(LOG).is_file():
+            with self.file(LOG).open("rb") as opened:
+                os.fsync(opened.fileno())
 
     def log_lines(self) -> Iterator[dict[str, Json]]:
         """The whole lines of log.jsonl; a line that was cut short by a stop is passed over."""
@@ -207,7 +221,7 @@ class Run:
             work: does it and returns the names of the files it wrote.
         """
         record = self.json(PROVENANCE, {"stages": {}})
-        wanted = json.loads(json.dumps(dict(inputs), default=str))
+        wanted = plain(inputs)
         reason = self._why_again(name, record["stages"].get(name), wanted)
         if reason is None:
             say(f"{name}: done before, kept")
@@ -240,7 +254,7 @@ class Run:
 
     def verify(self, stage: str) -> None:
         """Raises InputError naming a file of a finished stage that is missing or no longer what it was."""
-        before = self._stages().get(stage)
+        before = self.stages().get(stage)
         if before is None:
             raise InputError(
                 f"'{self.path}' has not come as far as the stage '{stage}'. Go on with gazetune run --resume."
@@ -249,7 +263,8 @@ class Run:
         if damage:
             raise InputError(f"{damage}; it is not used. Make it again: gazetune run {self.path} --resume")
 
-    def _stages(self) -> dict[str, Json]:
+    def stages(self) -> dict[str, Json]:
+        """The finished stages: inputs, outputs with their sha256, seconds."""
         return self.json(PROVENANCE, {"stages": {}})["stages"]
 
     def _damage(self, outputs: Mapping[str, str]) -> str | None:
@@ -260,6 +275,20 @@ class Run:
             if sha256_file(path) != expected:
                 return f"'{path}' is damaged or was edited (its sha256 is not the recorded one)"
         return None
+
+
+def plain(value: Mapping[str, Json]) -> dict[str, Json]:
+    """A value as it reads after it was written as JSON: tuples are lists."""
+    return json.loads(json.dumps(dict(value), default=str))
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """A sha256 over the names and bytes of tensors."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _without_nan(value: Json) -> Json:

@@ -1,8 +1,7 @@
 """The tidy tables of a run: scores per data set, then images.csv, tests.csv, predictions.csv and summary.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,14 +14,15 @@ from gazetune.maps import densities, min_max, upsampled
 from gazetune.metrics import Metric
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import Index, batches, score_points
-from gazetune.parity.predict import accuracy, class_order, predictions
+from gazetune.parity.predict import accuracy, class_places, predictions
 from gazetune.prepared import NO_FIXATION, Prepared, load_prepared
 from gazetune.priors import fixation_counts, mean_training_map
 from gazetune.progress import say
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 
-HUMAN, MEAN_MAP = "human", "mean_training_map"
+HUMAN, HALF, MEAN_MAP = "human", "human_half", "mean_training_map"
+ROWS = {HUMAN: "human", HALF: "humans, half by half", MEAN_MAP: "mean training map"}  # rows that are no model
 Models = Mapping[str, tuple[str, int | None]]  # key of a model -> its name and seed
 
 
@@ -36,6 +36,7 @@ def write_scores(
 ) -> list[str]:
     """Score the humans, the mean training map and every model on the test images of a data set: `scores/NAME.csv`.
 
+    Humans: the entropy of their maps, and every second observer of an image as predictors of the others.
     The mean training map and the negatives of the shuffled AUC come from the fixations of the training images.
     """
     rows = test.rows("test")
@@ -45,6 +46,9 @@ def write_scores(
     empty = [NO_FIXATION if n == 0 else None for n in np.diff(points.offsets)]
     human = pd.DataFrame({"entropy_bits": entropy, "reason": pd.Series(empty, dtype=object)})
     scored: dict[tuple[str, int | None, str], pd.DataFrame] = {(HUMAN, None, "density"): human}
+    predictors, predicted = test.predictors.take(rows), test.predicted.take(rows)
+    halves = score_points(partial(densities, predictors), predicted, elsewhere, prior, metrics)
+    scored[HALF, None, "density"] = halves
     if len(seen):
         mean_map = partial(_repeated, min_max(prior[None]))
         scored[MEAN_MAP, None, "prior"] = score_points(mean_map, points, elsewhere, prior, metrics)
@@ -85,20 +89,25 @@ def _stacked(
 def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Models) -> list[str]:
     """`scores/NAME-predictions.csv`, where the images have labels and the models a head for these classes."""
     labels = test.table["label"].iloc[rows]
-    if not test.classes or labels.isna().any() or (labels < 0).any():
+    labelled = np.flatnonzero((labels.notna() & (labels >= 0)).to_numpy(dtype=bool)) if test.classes else np.array([])
+    if not len(labelled):
         return []
-    right = {}
+    if len(labelled) < len(rows):
+        say(f"warning: {len(rows) - len(labelled)} of {len(rows)} test images have no label; accuracy is of the others")
+    wanted, right = labels.to_numpy(dtype=object)[labelled].astype(np.int64), {}
     for key in models:
         folder = maps_folder(test.name, key)
         logits = read_maps(run, folder).get("logits")
-        order = None if logits is None else class_order(test.classes, class_names(run, folder), logits.shape[1])
-        if logits is not None and order is not None:
-            right[models[key]] = predictions(logits[:, order], labels.to_numpy(dtype=np.int64))
+        place = None if logits is None else class_places(test.classes, class_names(run, folder), logits.shape[1])
+        if logits is not None and place is not None:
+            right[models[key]] = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])
         elif logits is not None:
-            say(f"warning: '{key}' tells other classes apart than '{test.name}' has; its accuracy is not counted")
+            say(f"warning: '{key}' does not tell the classes of '{test.name}' apart; its accuracy is not counted")
     if not right:
         return []
-    return [run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows, right, ("model", "seed")))]
+    return [
+        run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows[labelled], right, ("model", "seed")))
+    ]
 
 
 def keyed(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,52 +116,43 @@ def keyed(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(key=table["model"].where(seed.isna(), table["model"] + "-s" + seed.fillna("")))
 
 
-def test_order(models: Models, reference: str) -> list[str]:
-    """The order in which rows are tested, later against earlier: humans, the reference, the mean map, then the others.
-
-    Models stand in reverse, so that the first trained one of an experiment is tested against all the rest.
-    """
-    others = [key for key, (name, _) in reversed(list(models.items())) if name != reference]
-    return [HUMAN, *(key for key, (name, _) in models.items() if name == reference), MEAN_MAP, *others]
+def test_order(roles: Mapping[str, str]) -> list[str]:
+    """The order in which rows are tested, later against earlier: humans, reference, mean map, controls, tuned models."""
+    ranked = sorted(roles, key=lambda key: ("reference", "other", "control", "tuned").index(roles[key]))
+    reference = [key for key in ranked if roles[key] == "reference"]
+    return [HUMAN, HALF, *reference, MEAN_MAP, *(key for key in ranked if roles[key] != "reference")]
 
 
 def write_tables(
-    run: Run, models: Models, reference: str, metrics: Sequence[str], about: Mapping[str, Json]
+    run: Run,
+    scored: Mapping[str, Collection[str]],
+    roles: Mapping[str, str],
+    metrics: Sequence[str],
+    sizes: Collection[tuple[int, int]],
+    about: Mapping[str, Json],
 ) -> list[str]:
-    """images.csv, tests.csv, predictions.csv and summary.json from the scores of all data sets of the run."""
-    scores = pd.concat([_read(run, p.stem) for p in _score_files(run)], ignore_index=True)
-    order = test_order(models, reference)
-    shown = [HUMAN, MEAN_MAP, *models]
-    tests = compare(keyed(scores), metrics, order)
+    """images.csv, tests.csv, predictions.csv and summary.json from the scores of these data sets.
+
+    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment).
+    """
+    scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
+    tests = compare(keyed(scores), metrics, test_order(roles))
+    states = {key: f"checkpoints/{key}/training.json" for key in roles}
     summary: dict[str, Json] = {
         **about,
-        "datasets": {name: _datasets(load_prepared(run, name)) for name in scores["dataset"].unique()},
-        "training": {
-            key: run.json(f"checkpoints/{key}/training.json") for key, (_, s) in models.items() if s is not None
-        },
-        "alignment": describe(keyed(scores), metrics, shown).to_dict("records"),
+        "datasets": {name: _datasets(load_prepared(run, name, sizes)) for name in scored},
+        "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
+        "alignment": describe(keyed(scores), metrics, [HUMAN, HALF, MEAN_MAP, *roles]).to_dict("records"),
         "tests": tests.to_dict("records"),
     }
     written = [run.write_table("images", scores), run.write_table("tests", tests)]
-    answers = [_read(run, p.stem + "-predictions") for p in _score_files(run) if _answered(run, p.stem)]
-    if answers:
-        table = pd.concat(answers, ignore_index=True)
+    answered = [name for name, files in scored.items() if f"scores/{name}-predictions.csv" in files]
+    if answered:
+        table = pd.concat([run.table(f"scores/{name}-predictions") for name in answered], ignore_index=True)
         written.append(run.write_table("predictions", table))
         groups = keyed(table).groupby(["dataset", "key"], sort=False)
         summary["accuracy"] = [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]
     return [*written, run.write_json(SUMMARY, summary)]
-
-
-def _score_files(run: Run) -> list[Path]:
-    return sorted(p for p in run.file("scores").glob("*.csv") if not p.stem.endswith("-predictions"))
-
-
-def _answered(run: Run, name: str) -> bool:
-    return run.file(f"scores/{name}-predictions.csv").is_file()
-
-
-def _read(run: Run, name: str) -> pd.DataFrame:
-    return run.table(f"scores/{name}")
 
 
 def _datasets(prepared: Prepared) -> dict[str, Json]:
@@ -160,11 +160,13 @@ def _datasets(prepared: Prepared) -> dict[str, Json]:
     table = prepared.table
     used = {split: len(prepared.rows(split)) for split in ("train", "validation", "test")}
     why = table["reason"].fillna("").str.split(":", regex=False).str[0]
-    left_out = table.loc[why != "", ["image", "split", "reason"]]
+    outside = table["outside"].map(lambda n: f"{n} fixations outside the image, left out" if n else None)
+    reasons = table[["image", "split"]].assign(reason=table["reason"].fillna(outside))
     return {
         "images": used,
         "fixations": int(table["fixations"].sum()),
         "fixations_outside_their_image": int(table["outside"].sum()),
         "images_with_a_reason": why[why != ""].value_counts().to_dict(),
-        "reasons": left_out.to_dict("records"),
+        "reasons": reasons[reasons["reason"].notna()].to_dict("records"),
+        "citation": prepared.citation,
     }

@@ -1,7 +1,7 @@
 """The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
 
-import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,15 +74,17 @@ def write_maps(
             return batch_of(pixels, part[first:stop], device)
 
         with torch.no_grad():
-            about = {"inputs": inputs, "classes": json.dumps(backbone.classes)}
-            run.write_tensors(name, forward(backbone, images, len(part), method, batch_size), about)
+            found = forward(backbone, images, len(part), method, batch_size)
+        run.write_tensors(name, found, inputs=inputs, classes=backbone.classes)
+    for leftover in {path.name for path in run.file(folder).iterdir()} - {Path(name).name for name in written}:
+        run.file(f"{folder}/{leftover}").unlink()  # of an earlier run on more images
     return written
 
 
 def class_names(run: Run, folder: str) -> tuple[str, ...]:
     """The names of the classes that the model of these shards tells apart, in the order of its logits."""
     first = sorted(run.file(folder).glob("*.safetensors"))[0]
-    return tuple(json.loads(run.metadata(f"{folder}/{first.name}")["classes"]))
+    return tuple(run.about(f"{folder}/{first.name}")["classes"])
 
 
 def read_maps(run: Run, folder: str) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
@@ -19,6 +20,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 # mean and SD where a folder has no preprocessor_config.json: those the families were trained with
 NORMALISATION = {"vit": HALF, "deit": IMAGENET, "dinov2": IMAGENET, "dinov2_with_registers": IMAGENET}
+FIXED_POSITIONS = ("vit", "deit")  # families whose position table must be told to stretch
 INPUT_SIZE = 224  # the paper's, where neither the processor nor a fixed position table says otherwise
 
 
@@ -79,7 +81,7 @@ class VisionTransformer:
         # DINOv2 always fits its position table to the image; ViT and DeiT must be told to
         native = self.model.config.image_size
         native = (native, native) if isinstance(native, int) else tuple(native)
-        accepts = self.model.config.model_type in ("vit", "deit")
+        accepts = self.model.config.model_type in FIXED_POSITIONS
         return {"interpolate_pos_encoding": True} if accepts and native != self.image_size else {}
 
     def learnable(self) -> dict[str, nn.Parameter]:
@@ -140,20 +142,20 @@ def _normalisation(source: str, config: transformers.PretrainedConfig) -> tuple[
     return processor, *NORMALISATION[config.model_type]
 
 
-def _input_size(processor: dict) -> tuple[int, int]:
-    size = processor.get("crop_size") or processor.get("size") or INPUT_SIZE
+def _input_size(processor: dict, config: transformers.PretrainedConfig) -> tuple[int, int]:
+    own = config.image_size if config.model_type in FIXED_POSITIONS else INPUT_SIZE
+    size = processor.get("crop_size") or processor.get("size") or own
     if isinstance(size, dict):
         return (size["height"], size["width"]) if "height" in size else (INPUT_SIZE, INPUT_SIZE)
-    return (size, size)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def load_vit(source: str, image_size: int | None = None, dtype: torch.dtype = torch.float32) -> VisionTransformer:
-    """A vision transformer by hub name or local folder; weights from safetensors only.
+def load_vit(source: str, image_size: int | None = None) -> VisionTransformer:
+    """A vision transformer by hub name or local folder; weights from safetensors only, widened to float32.
 
     Args:
         source: hub name (`google/vit-base-patch16-224`) or a folder with config.json and model.safetensors.
         image_size: side of the square input in pixels; the processor's own where None, else 224.
-        dtype: precision of the weights; stored half-precision weights are widened.
 
     Raises:
         InputError: nothing usable there, no safetensors, or not a plain vision transformer.
@@ -166,17 +168,22 @@ def load_vit(source: str, image_size: int | None = None, dtype: torch.dtype = to
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         named = getattr(transformers, (config.architectures or ["AutoModel"])[0], AutoModel)
         model, report = named.from_pretrained(
-            path, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            path,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as reason:
+    except (OSError, ValueError, KeyError, SafetensorError) as reason:
         raise InputError(
             f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
             f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
         ) from reason
-    if report["missing_keys"]:
-        raise InputError(
-            f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {type(model).__name__}."
-        )
+    # the pooler is not used: checkpoints of self-supervised models come without
+    missing = [key for key in report["missing_keys"] if "pooler." not in key]
+    if missing:
+        raise InputError(f"The weights at '{source}' lack {len(missing)} tensors of {type(model).__name__}.")
     processor, mean, std = _normalisation(path, config)
-    side = (image_size, image_size) if image_size else _input_size(processor)
+    side = (image_size, image_size) if image_size else _input_size(processor, config)
     return VisionTransformer(model, mean, std, side, name=source)

@@ -18,11 +18,12 @@ CHUNK = 64
 Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
-def decode(stimuli: Stimuli, size: tuple[int, int], path: Path) -> dict[str, str]:
+def decode(stimuli: Stimuli, size: tuple[int, int], path: Path, skip_bad: bool) -> dict[str, str]:
     """Decode every image at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 
     The file is written beside and renamed when whole. Returns what could not be read: image id -> the reason; those
-    images are zero in the file. Raises GazetuneError where the disk has no room for it.
+    images are zero in the file. Raises GazetuneError where the disk has no room for it, and InputError naming the first
+    unreadable photo, unless `skip_bad`; the file is then left as it was.
     """
     unreadable: dict[str, str] = {}
     beside = path.with_name(f".{path.name}.part")
@@ -41,6 +42,10 @@ def decode(stimuli: Stimuli, size: tuple[int, int], path: Path) -> dict[str, str
             list(pool.map(one, range(start, min(start + CHUNK, len(stimuli)))))
     pixels.flush()
     del pixels
+    if unreadable and not skip_bad:
+        beside.unlink()
+        first = next(unreadable[i] for i in stimuli.ids if i in unreadable).removeprefix("unreadable: ")
+        raise InputError(f"{len(unreadable)} of {len(stimuli)} images cannot be used. The first: {first}")
     move(beside, path)
     return unreadable
 

@@ -24,7 +24,8 @@ def resized(
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel: PIL would clip at 255 instead of scaling
         deep = np.asarray(image, dtype=np.float64)
-        return Image.fromarray(np.round(deep / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+        white = 1.0 if image.mode == "F" and deep.max() <= 1 else 65535.0  # floats run to 1, or like 16 bits
+        return Image.fromarray(np.round(deep * 255 / white).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("P", "LA", "PA", "RGBA"):  # see-through pixels show white, as on a page
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
@@ -71,7 +72,8 @@ def image_size(path: Path) -> tuple[int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                rotated = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                # Pillow has turned the size of a TIFF already
+                rotated = opened.format != "TIFF" and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
                 return (opened.height, opened.width) if rotated else (opened.width, opened.height)
     except FileNotFoundError:
         raise InputError(f"The image file '{path}' does not exist. Check the folder, or leave the image out.") from None

@@ -20,17 +20,21 @@ from gazetune.data.images import read_rgb
 from gazetune.data.stimuli import ObjectMask
 from gazetune.errors import InputError
 
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 BOX = ("x", "y", "width", "height")
 
 
 def load_objects(
     csv: Path, ids: tuple[str, ...], width: Int[np.ndarray, " image"], height: Int[np.ndarray, " image"]
 ) -> Callable[[str], tuple[ObjectMask, ...]]:
-    """A function from an image id to its objects; masks are read when asked for, at the size of the image's frame.
+    """A function from an image id to its objects; masks are read at the size of the image's frame.
 
     Raises InputError: a column is missing, an image is not in the data set, a box is empty, a mask file is missing.
     """
-    table = pd.read_csv(csv, dtype={"image": str, "object": str, "category": str, "mask": str})
+    try:
+        table = pd.read_csv(csv, dtype={"image": str, "object": str, "category": str, "mask": str, "animate": str})
+    except (ValueError, OSError) as reason:
+        raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
     has_boxes = all(c in table for c in BOX)
     if "image" not in table or "category" not in table or not (has_boxes or "mask" in table):
         raise InputError(
@@ -48,7 +52,7 @@ def load_objects(
 
 def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) -> ObjectMask:
     """One object; the area of a mask counts its pixels, that of a box is width x height."""
-    named, animate = row.get("object"), row.get("animate")
+    named = row.get("object")
     mask_file = row.get("mask")
     if isinstance(mask_file, str):
         path = csv.parent / mask_file
@@ -64,9 +68,17 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
         id=str(number) if named is None or pd.isna(named) else str(named),
         category=str(row["category"]),
         area_px2=area,
-        animate=None if animate is None or pd.isna(animate) else bool(animate),
+        animate=_truth(csv, number, row.get("animate")),
         decode=decode,
     )
+
+
+def _truth(csv: Path, number: int, said: Any) -> bool | None:
+    if said is None or pd.isna(said):
+        return None
+    if str(said).lower() not in TRUTH:
+        raise InputError(f"'{csv}', line {number + 2}: animate must be true or false, got {said!r}.")
+    return TRUTH[str(said).lower()]
 
 
 def _painted(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:

@@ -59,7 +59,8 @@ def load_table(path: str | Path, images: str | Path | None = None) -> Stimuli:
     image = np.array([position[name] for name in named], dtype=np.int64)[table["image"].cat.codes.to_numpy()]
     width, height = _frames(csv, table, image, [photos.get(name) for name in ids], ids)
     inside = _inside(csv, table, width[image], height[image])
-    outside = np.bincount(image[~inside], minlength=len(ids))
+    placed = (width[image] > 1) | (height[image] > 1)
+    outside = np.bincount(image[~inside & placed], minlength=len(ids))
     fixations, offsets = grouped(len(ids), image[inside], _fixations(table[inside]))
     labels, classes = _labels(csv, table, image, len(ids))
     objects_csv = csv.parent / "objects.csv"
@@ -106,6 +107,8 @@ def _read(csv: Path) -> pd.DataFrame:
         table = pd.read_csv(csv, dtype=types, keep_default_na=False, na_values={c: [""] for c in NUMBERS})
     except (ValueError, OSError, EOFError) as reason:
         raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
+    if table.empty:
+        raise InputError(f"'{csv}' has no row of data. Needed: one row a fixation.")
     missing = [c for c in NEEDED if c not in table]
     if missing:
         raise InputError(

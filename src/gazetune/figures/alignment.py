@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from gazetune.figures.style import HUMAN_COLOUR, STYLE
 from gazetune.metrics import Metric
 
-ARROW = {"higher": " ↑", "lower": " ↓", "neither": ""}
-
 
 def draw_alignment(
     means: pd.DataFrame, metrics: Mapping[str, Metric], labels: Mapping[str, str], colours: Mapping[str, str]
@@ -33,7 +31,7 @@ def draw_alignment(
                     linewidth=0.8, capsize=2, label=labels.get(str(row.model), str(row.model)),
                 )  # fmt: skip
             panel.set_xticks(range(len(part)), [labels.get(m, m) for m in part["model"]], rotation=40, ha="right")
-            panel.set_title((metrics[metric].label or metric) + ARROW[metrics[metric].better])
+            panel.set_title(metrics[metric].heading or metric)
             panel.set_ylabel(metrics[metric].unit)
             _limit(panel, part)
         for panel in panels.flat[len(shown) :]:

@@ -14,9 +14,8 @@ from gazetune.run import Run
 
 mpl.use("Agg")
 
-HUMAN_COLOUR, REFERENCE_COLOUR, CONTROL_COLOUR = "#FFFFFF", "#D55E00", "#8A8A8A"
-OTHERS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # Okabe & Ito (2008)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HUMAN_COLOUR, REFERENCE_COLOUR, CONTROL_COLOUR, MEAN_MAP_COLOUR = "#FFFFFF", "#D55E00", "#8A8A8A", "#F0E442"
+OTHERS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
 MAP, DIFFERENCE = "cividis", "RdBu_r"
 STYLE: Any = {
     "font.size": 9,
@@ -25,7 +24,6 @@ STYLE: Any = {
     "figure.dpi": 110,
     "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
-    "svg.hashsalt": "gazetune",
 }
 
 

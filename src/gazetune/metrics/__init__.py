@@ -39,6 +39,11 @@ class Metric:
     needs: tuple[Need, ...]
     label: str = ""
 
+    @property
+    def heading(self) -> str:
+        """The label with an arrow towards better, for tables and figures."""
+        return self.label + {"higher": " ↑", "lower": " ↓", "neither": ""}[self.better]
+
 
 METRICS: dict[str, Metric] = {
     "cc": Metric(cc, "r", "higher", ("attention", "density"), "CC"),

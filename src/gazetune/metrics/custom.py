@@ -1,5 +1,6 @@
 """A metric of one's own, named in the YAML as `file.py:name` or `module:name`; it runs code, so it must be allowed."""
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
@@ -29,7 +30,7 @@ def chosen_metrics(names: Sequence[str], allow_code: bool) -> tuple[dict[str, Me
         metric = getattr(found, attribute, None)
         if not isinstance(metric, Metric):
             raise InputError(f"'{place}' has no gazetune.Metric called '{attribute}' (see docs/extending.md).")
-        metrics[attribute] = metric
+        metrics[attribute] = metric if metric.label else dataclasses.replace(metric, label=attribute)
         hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
     return metrics, hashes
 

@@ -10,6 +10,7 @@ import jinja2
 from gazetune.metrics import Metric
 from gazetune.report.words import answer, number, p_value, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
+from gazetune.tables import ROWS
 
 ALT = {
     "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",
@@ -30,21 +31,17 @@ def write_report(
     page = template.render(
         title=f"gazetune: {summary['experiment']}",
         answer=answer(summary, main, roles, labels),
-        metrics=[heading(name, metric) for name, metric in metrics.items()],
+        metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
         figures=[_figure(run, name) for name in ALT if run.file(f"figures/{name}.png").is_file()],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
+        citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],
         environment=f"gazetune {provenance['gazetune']} (commit {provenance['commit'] or 'unknown'}), Python "
         f"{provenance['python']}, {packages}, on {host['system']} ({provenance['device']}).",
         config=run.file(CONFIG).read_text("utf-8"),
     )
     return [run.write("report.html", page)]
-
-
-def heading(name: str, metric: Metric) -> str:
-    """A metric's name with an arrow towards better."""
-    return (metric.label or name) + {"higher": " ↑", "lower": " ↓", "neither": ""}[metric.better]
 
 
 def _dataset(
@@ -78,7 +75,7 @@ def _dataset(
 
 
 def _test(test: dict[str, Any], labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
-    first, second = (labels.get(test[k], test[k].replace("_", " ")) for k in ("first", "second"))
+    first, second = (ROWS.get(test[k], labels.get(test[k], test[k])) for k in ("first", "second"))
     interval = f"{number(test['ci_low'])} to {number(test['ci_high'])}"
     name = metrics[test["metric"]].label or test["metric"]
     values = (str(test["n"]), number(test["difference"]), interval, number(test["t"], 2), str(test["df"]))

@@ -5,8 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gazetune.report.html import heading
-from gazetune.report.words import ROWS, answer, number, p_value, table_rows
+from gazetune.report.words import answer, number, p_value, table_rows
+from gazetune.tables import ROWS
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
@@ -16,7 +16,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table = Table(
             title=f"{dataset}: means over {about['images']['test']} test images (SD: report.html)", title_justify="left"
         )
-        for name in ("", *(heading(name, metric) for name, metric in metrics.items())):
+        for name in ("", *(metric.heading or name for name, metric in metrics.items())):
             table.add_column(name, justify="right" if name else "left", no_wrap=True)
         for row in table_rows(summary, dataset, labels, list(metrics), spread=False):
             table.add_row(*row)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.tables import HUMAN, MEAN_MAP
-
-ROWS = {HUMAN: "human", MEAN_MAP: "mean training map"}
+from gazetune.tables import MEAN_MAP, ROWS
 
 
 def number(value: float | str | None, digits: int = 3) -> str:

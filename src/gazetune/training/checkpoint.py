@@ -1,7 +1,5 @@
 """Where a training leaves its state, its best weights and its log in the run directory."""
 
-import hashlib
-import json
 from dataclasses import asdict
 
 from torch import Tensor
@@ -18,14 +16,6 @@ def resume_file(key: str) -> str:
     return f"checkpoints/{key}/resume.safetensors"
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
     """The functions by which a training of the model `key` keeps what it has.
 
@@ -35,8 +25,8 @@ def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
     name = resume_file(key)
 
     def save_state(state: State, tensors: dict[str, Tensor]) -> None:
-        about = {"state": json.dumps(asdict(state)), "inputs": inputs, "sha256": _digest(tensors)}
-        run.write_tensors(name, tensors, about)
+        run.keep_log()
+        run.write_tensors(name, tensors, state=asdict(state), inputs=inputs)
 
     def load_state() -> tuple[State, dict[str, Tensor]] | None:
         found = _found(run, name, inputs)
@@ -58,16 +48,13 @@ def _found(run: Run, name: str, inputs: str) -> tuple[State, dict[str, Tensor]] 
     if not run.file(name).is_file():
         return None
     try:
-        about, tensors = run.metadata(name), run.tensors(name)
+        about, tensors = run.about(name), run.tensors(name)
     except InputError as reason:
         say(f"warning: {reason} It is not used; the training starts anew.")
         return None
     if about.get("inputs") != inputs:
         say(f"'{run.file(name)}' belongs to other settings or data and is not used; the training starts anew.")
         return None
-    if about["sha256"] != _digest(tensors):
-        say(f"warning: '{run.file(name)}' is damaged (its sha256 is wrong) and is not used; the training starts anew.")
-        return None
-    state = State(**json.loads(about["state"]))
+    state = State(**about["state"])
     say(f"going on from step {state.step}")
     return state, tensors

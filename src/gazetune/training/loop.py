@@ -1,5 +1,6 @@
 """The training loop: steps, evaluations, early stopping, and a state from which it goes on bit for bit."""
 
+import math
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from gazetune.data.decoded import Pixels, batch_of
 from gazetune.errors import GazetuneError, Interrupted
 from gazetune.progress import track
 from gazetune.training.objective import Loss, objective
-from gazetune.training.settings import Training
+from gazetune.training.settings import Precision, Training
 from gazetune.training.targets import Targets
 
 
@@ -38,8 +39,8 @@ class State:
 
     step: int = 0
     best_step: int = 0
-    best_loss: float = float("inf")
-    reference_loss: float = float("inf")  # what the next evaluation must beat by min_improvement
+    best_loss: float = math.inf
+    reference_loss: float = math.inf  # what the next evaluation must beat by min_improvement
     waited: int = 0
     stopped_early: bool = False
     evaluated: dict[str, float] = field(default_factory=dict)  # step -> validation loss
@@ -55,10 +56,18 @@ class Keeper:
     log: Callable[[dict[str, float | int | str]], None]
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """bf16 matrix products where asked for; `auto` means where the device has them in hardware."""
-    native = device.type == "cuda" or (device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16")))
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16" or (precision == "auto" and native))
+def resolved_precision(wanted: Precision, device: torch.device) -> Precision:
+    """`auto` as what it means on this device: bf16 where its matrix products have it in hardware, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16") else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Matrix products in bf16 where asked for; weights, softmax, rollout and losses stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=resolved_precision(precision, device) == "bf16")
 
 
 def order_of(epoch: int, n: int, seed: int) -> Int[np.ndarray, " n"]:
@@ -92,11 +101,15 @@ def loss_of(
 
 
 @torch.no_grad()
-def evaluate(student: Backbone, part: Part, attend: Method, settings: Training) -> dict[str, float]:
-    """The mean loss over a split: `loss`, `distillation`, `attention`."""
+def evaluate(
+    student: Backbone, part: Part, attend: Method, settings: Training, stop: threading.Event | None = None
+) -> dict[str, float]:
+    """The mean loss over a split: `loss`, `distillation`, `attention`. Raises Interrupted if asked to stop."""
     sums = np.zeros(3)
     for start in range(0, len(part.rows), settings.batch_size):
         index = np.arange(start, min(start + settings.batch_size, len(part.rows)))
+        if stop is not None and stop.is_set():
+            raise Interrupted("Stopped during an evaluation; everything is saved. Go on with --resume.")
         loss = loss_of(student, part, index, attend, settings)
         sums += len(index) * np.array([loss.total.item(), loss.distillation.item(), loss.attention.item()])
     total, distillation, attention = (sums / len(part.rows)).tolist()
@@ -120,39 +133,50 @@ def tune(
     last = settings.steps(len(train.rows))
     note: list[str] = []
 
+    def save() -> None:
+        keep.save_state(state, _tensors(learnable, optimiser))
+
     def look() -> None:
-        losses = evaluate(student, validation, attend, settings)
+        save()  # an evaluation can take long: what was learnt is safe before it
+        losses = evaluate(student, validation, attend, settings, stop)
+        if not math.isfinite(losses["loss"]):
+            raise GazetuneError(f"The validation loss of step {state.step} is not a number. Lower training.lr.")
         keep.log({"step": state.step, "split": "validation", **losses})
         note.append(f"validation loss {losses['loss']:.4f}")
         _judge(state, losses["loss"], settings, keep.save_best)
-        keep.save_state(state, _tensors(learnable, optimiser))
+        save()
 
-    if not state.evaluated:
-        look()
-    saved = time.monotonic()
+    def is_due() -> bool:
+        due = state.step % settings.evaluate_every == 0 or state.step == last
+        return due and str(state.step) not in state.evaluated
+
     with _stop_asked() as stop:
+        if is_due():
+            look()
+        saved = time.monotonic()
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
-            start = time.monotonic()
-            loss = loss_of(student, train, index, attend, settings)
-            if not torch.isfinite(loss.total):
-                raise GazetuneError(
-                    f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew."
-                )
-            optimiser.zero_grad(set_to_none=True)
-            loss.total.backward()
-            optimiser.step()
-            state.step += 1
-            terms = {"loss": loss.total.item(), "distillation": loss.distillation.item()}
-            terms |= {"attention": loss.attention.item(), "seconds": round(time.monotonic() - start, 4)}
-            keep.log({"step": state.step, "split": "train", **terms})
-            if state.step % settings.evaluate_every == 0 or state.step == last:
+            keep.log(_step(optimiser, state, loss_of(student, train, index, attend, settings)))
+            if is_due():
                 look()
             elif stop.is_set() or time.monotonic() - saved > settings.checkpoint_seconds:
-                keep.save_state(state, _tensors(learnable, optimiser))
+                save()
                 saved = time.monotonic()
             if stop.is_set():
                 raise Interrupted(f"Stopped at step {state.step} of {last}; everything is saved. Go on with --resume.")
     return state
+
+
+def _step(optimiser: torch.optim.Optimizer, state: State, loss: Loss) -> dict[str, float | int | str]:
+    """One step of the optimiser; what to log of it."""
+    start = time.monotonic()
+    if not torch.isfinite(loss.total):
+        raise GazetuneError(f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew.")
+    optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()
+    optimiser.step()
+    state.step += 1
+    terms = {"loss": loss.total.item(), "distillation": loss.distillation.item(), "attention": loss.attention.item()}
+    return {"step": state.step, "split": "train", **terms, "seconds": round(time.monotonic() - start, 4)}
 
 
 def _batches(state: State, n: int, last: int, settings: Training, seed: int) -> Iterator[Int[np.ndarray, " batch"]]:
