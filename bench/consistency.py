@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from gazetune.data.stimuli import Fixations, Stimulus, Stimuli
+from gazetune.data.stimuli import Fixations, Stimuli, Stimulus
 from gazetune.metrics.consistency import consistency
 
 WIDTH, HEIGHT, SIZE, SIGMA = 640, 480, 224, 15.0
