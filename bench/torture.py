@@ -1,4 +1,4 @@
-"""Kill a small run again and again, resume it each time, and compare every file with an uninterrupted run's.
+"""Kill small runs again and again, resume them each time, and compare every file with an uninterrupted run's.
 
     python bench/torture.py --kills 50 [--seed N]
 
@@ -9,6 +9,7 @@ is being written. Prints one line a kill and a summary; exit code 1 if any artef
 import argparse
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from gazetune.run import VOLATILE
 
 MOST_MISSES = 10
+PER_RUN = 2  # kills of one run: the second strikes the run that goes on after the first
 SETTINGS = (
     "data.world.images=56", "training.epochs=10", "training.evaluate_every=3", "training.checkpoint_seconds=0.01",
     "training.batch_size=8", "map_size=56", "human.sigma_px=4",
@@ -88,6 +90,19 @@ def kill_in_checkpoint(where: Path, limit_seconds: float) -> bool:
     return False
 
 
+def _kill(place: Path, draw: random.Random, duration: float, in_checkpoint: bool) -> str:
+    """Kill once, or until a half-written checkpoint was caught; what was done, in words."""
+    if not in_checkpoint:
+        moment = draw.uniform(0, duration)
+        return f"after {moment:.2f} s ({kill_at(place, moment)})"
+    for _ in range(MOST_MISSES):
+        if kill_in_checkpoint(place, 4 * duration):
+            return "in the middle of a checkpoint"
+        shutil.rmtree(place)  # missed: it ran to its end, so start anew
+        place.mkdir()
+    raise RuntimeError("no checkpoint could be caught half written")
+
+
 def torture(kills: int, seed: int, where: Path, say: Callable[[str], None] = print) -> list[str]:
     """The names of the artefacts that differ from an uninterrupted run's after `kills` kills; empty is good."""
     draw = random.Random(seed)
@@ -96,31 +111,20 @@ def torture(kills: int, seed: int, where: Path, say: Callable[[str], None] = pri
     subprocess.run(command("run"), cwd=where / "whole", check=True, capture_output=True)
     duration = time.monotonic() - before
     expected = artefacts(where / "whole" / "run")
-    moments = sorted(draw.uniform(0, duration) for _ in range(kills - 1))
     say(f"seed {seed}; an uninterrupted run takes {duration:.1f} s and leaves {len(expected)} files")
     differ: set[str] = set()
-    missed = 0
-    for number in range(kills):
-        place = where / f"kill-{number}"
+    for number, start_at in enumerate(range(0, kills, PER_RUN)):
+        place = where / f"run-{number}"
         place.mkdir()
-        if number == 0:
-            while not kill_in_checkpoint(place, 4 * duration):  # missed: it ran to its end, so start anew
-                missed += 1
-                if missed == MOST_MISSES:
-                    raise RuntimeError("no checkpoint could be caught half written")
-                place = where / f"kill-0-{missed}"
-                place.mkdir()
-            what = "in the middle of a checkpoint"
-        else:
-            what = f"after {moments[number - 1]:.2f} s ({kill_at(place, moments[number - 1])})"
+        done = [_kill(place, draw, duration, start_at + k == 0) for k in range(min(PER_RUN, kills - start_at))]
         process = start(place)
         _, error = process.communicate()
         if process.returncode != 0:
-            raise RuntimeError(f"resuming after a kill {what} failed: {error.decode()}")
+            raise RuntimeError(f"resuming after kills {done} failed: {error.decode()}")
         found = artefacts(place / "run")
         wrong = {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
         differ |= wrong
-        say(f"kill {what}: {'same' if not wrong else 'DIFFERENT: ' + ', '.join(sorted(wrong))}")
+        say(f"killed {', then '.join(done)}: {'same' if not wrong else 'DIFFERENT: ' + ', '.join(sorted(wrong))}")
     return sorted(differ)
 
 

@@ -21,7 +21,7 @@ from gazetune.metrics.baselines import (
     spearman_brown,
 )
 from gazetune.metrics.score import score_points
-from gazetune.priors import fixation_counts
+from gazetune.priors import fixation_counts, mean_training_map
 
 SMALL = 32
 NARROW = Human(sigma_px=2.0)
@@ -65,7 +65,7 @@ def test_an_image_alone_has_no_other():
     assert found.isnan().any(2).any(1).tolist() == [False, True, False]
     found = other_images(alone)(np.arange(3))
     assert found.isnan().any(2).any(1).tolist() == [False, True, False]
-    table = score_points(next_image(alone), alone, fixation_counts(alone), METRICS)
+    table = score_points(next_image(alone), alone, fixation_counts(alone), mean_training_map(alone), METRICS)
     assert table["reason"].tolist() == ["no fixation", "constant map", "no fixation"]
 
 
@@ -102,7 +102,7 @@ def test_leave_one_out_by_hand():
         expected = densities(points_of([(0, o, at, at) for o, at in others], 1))
         np.testing.assert_allclose(row.maps(np.array([place])), expected, atol=1e-6)
     assert row.maps(np.array([3])).isnan().all()  # nobody else looked
-    table = score_points(row.maps, row.points, torch.ones(SMALL, SMALL), METRICS)
+    table = score_points(row.maps, row.points, torch.ones(SMALL, SMALL), torch.ones(SMALL, SMALL), METRICS)
     averaged = by_image(table, row, 3)
     assert averaged["cc"].isna().tolist() == [False, True, True]
     assert averaged.loc[0, "nss"] == pytest.approx(table["nss"][:3].mean())
@@ -111,7 +111,8 @@ def test_leave_one_out_by_hand():
 def test_humans_who_look_at_one_place_are_at_the_ceiling():
     rows = [(i, o, 5 + 9 * i, 5) for i in range(3) for o in range(4)]
     row = half_against_half(study(rows, 3), NARROW, SMALL)
-    table = score_points(row.maps, row.points, fixation_counts(points_of(rows, 3)), METRICS)
+    everyone = points_of(rows, 3)
+    table = score_points(row.maps, row.points, fixation_counts(everyone), mean_training_map(everyone), METRICS)
     np.testing.assert_allclose(table["cc"], 1, atol=1e-6)
     np.testing.assert_allclose(table["auc_judd"], 1, atol=1e-6)
 
@@ -141,11 +142,12 @@ def test_osie_rows_come_out(osie_folder):
     whole = load_osie(osie_folder)
     parts = split_of(whole, load_experiment("osie").data.split)
     test, training = (whole.take(members(parts, name)) for name in ("test", "train"))
-    elsewhere, points = fixation_counts(grid_points(training)), grid_points(test)
+    seen, points = grid_points(training), grid_points(test)
+    elsewhere, prior = fixation_counts(seen), mean_training_map(seen)
     humans = half_against_half(test)
     found = {
-        "humans": score_points(humans.maps, humans.points, elsewhere, METRICS),
-        "next": score_points(next_image(points, test.ids), points, elsewhere, METRICS),
+        "humans": score_points(humans.maps, humans.points, elsewhere, prior, METRICS),
+        "next": score_points(next_image(points, test.ids), points, elsewhere, prior, METRICS),
     }
     # DESIGN.md, measured once, independently of this code
     expected = {

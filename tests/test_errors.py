@@ -38,6 +38,12 @@ def fails(monkeypatch, study, capsys):
     return check
 
 
+def test_full_disk_while_the_weights_are_written(study):
+    ended = limited(["run", "small.yaml", "--output", "run"], study, most_bytes=100_000)
+    assert ended.returncode == 1 and "could not be written" in ended.stderr and "best" in ended.stderr, ended.stderr
+    assert "Traceback" not in ended.stderr and not list((study / "run").rglob("*.part"))
+
+
 def edit(study, change):
     table = pd.read_csv(study / "study" / "fixations.csv")
     change(table).to_csv(study / "study" / "fixations.csv", index=False)
@@ -82,6 +88,29 @@ def test_wrong_value(fails, study):
     assert "there is no model (as the reference) 'befor'; did you mean 'before'?" in fails()
     (study / "small.yaml").write_text("name: [")
     assert "is not valid YAML" in fails()
+
+
+def test_wrong_device(fails):
+    assert "There is no device 'gpu' here; there is cpu" in fails("--device", "gpu")
+    assert "'seeds" in fails("--seeds", "-1")
+
+
+def test_empty_table(fails, study):
+    edit(study, lambda t: t[:0])
+    assert "has no row of data" in fails()
+
+
+def test_broken_objects(fails, study):
+    (study / "study" / "objects.csv").write_text(
+        "image,category,x,y,width,height,animate\np000.png,cup,1,1,5,5,perhaps\n"
+    )
+    assert "objects.csv', line 2: animate must be true or false, got 'perhaps'" in fails()
+
+
+def test_truncated_weights(fails, study):
+    weights = study / "weights" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "No usable weights at" in fails()
 
 
 def test_nan_coordinates(fails, study):
@@ -268,7 +297,11 @@ def test_full_disk(study):
     )
     assert not list((study / "run").rglob("*.part"))
     assert Run(study / "run").tensors("checkpoints/after-s42/best/model.safetensors")  # saved before: whole
-    assert limited([*line, "--resume"], study).returncode == 0
+    state = Run(study / "run").about("checkpoints/after-s42/resume.safetensors")["state"]
+    assert state["step"] == 0  # the state of before the first step, without the optimiser's, had room
+    assert Run(study / "run").tensors("checkpoints/after-s42/resume.safetensors")
+    again = limited([*line, "--resume"], study)
+    assert again.returncode == 0 and "going on from step 0" in again.stderr
 
 
 def test_read_only(fails, study):

@@ -35,10 +35,12 @@ def test_cmyk(tmp_path):
     assert red[0] > 200 and red[1] < 60 and red[2] < 60
 
 
-def test_exif_rotation_turns_pixels_and_size_alike(tmp_path):
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp"])
+def test_exif_rotation_turns_pixels_and_size_alike(tmp_path, kind):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn clockwise to show
-    path = saved(tmp_path, Image.fromarray(np.stack([RAMP] * 3, -1)), "x.png", exif=exif)
+    lossless = {"lossless": True} if kind == "webp" else {}
+    path = saved(tmp_path, Image.fromarray(np.stack([RAMP] * 3, -1)), f"x.{kind}", exif=exif, **lossless)
     assert image_size(path) == (6, 10)
     assert (read_rgb(path)[..., 0] == np.rot90(RAMP, -1)).all()
 

@@ -94,3 +94,14 @@ def test_taking_images_keeps_their_points():
     assert torch.equal(counts(points.take(np.array([2, 0]))), counts(points)[[2, 0]])
     assert torch.equal(counts(points, np.array([1])), torch.zeros(1, 10, 10))
     assert three.take(np.array([2])).fixations.x.tolist() == [2, 3]
+
+
+def test_a_point_rounded_up_to_the_edge_stays_in_the_last_cell():
+    near = np.array([np.float32(99.9999999)])  # 100 in float32
+    points = grid_points(study(near, [0.0]), size=10)
+    assert points.column.tolist() == [9]
+
+
+def test_fixations_of_no_duration_weigh_nothing():
+    data = study([1, 2], [1, 1], duration_ms=np.array([0.0, 0.0]))
+    assert len(grid_points(data, Human(weight="duration")).row) == 0

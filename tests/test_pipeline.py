@@ -24,8 +24,8 @@ def files(folder):
 def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, study, capsys):
     assert run_small(monkeypatch, study) == 0
     run = Run(study / "run")
-    assert set(run.images["model"]) == {"human", "mean_training_map", "before", "after", "shuffled"}
-    assert len(run.images) == 5 * 8
+    assert set(run.images["model"]) == {"human", "human_half", "mean_training_map", "before", "after", "shuffled"}
+    assert len(run.images) == 6 * 8
     assert list(run.images.columns) == ["dataset", "image", "model", "seed", "attention", *METRICS, "reason"]
     wide = run.images.pivot(index="image", columns="model", values="cc")
     test = run.tests.query("metric == 'cc' and first == 'after-s42' and second == 'before'").iloc[0]
@@ -153,6 +153,7 @@ def test_a_metric_of_ones_own(monkeypatch, study, capsys):
 def test_the_lines_of_the_readme_run(study, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     monkeypatch.chdir(study)
+    (study / "study").rename(study / "my-study")
     small_vit().save(study / "runs/demo/checkpoints/tuned-s42/best")  # as if make demo had been run here
     space = {}
     exec(blocks[0], space)
@@ -172,3 +173,77 @@ def test_errors_are_one_message_and_debug_shows_where(monkeypatch, study, capsys
 def test_summary_as_json(monkeypatch, study, capsys):
     assert run_small(monkeypatch, study, "--json") == 0
     assert json.loads(capsys.readouterr().out)["reference"] == "before"
+
+
+def test_a_damaged_shard_is_made_again_not_kept(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    shard = study / "run" / "attention" / "table" / "before" / "00000.safetensors"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert run_small(monkeypatch, study, "--resume") == 0
+    assert "before/00000.safetensors' is damaged" in capsys.readouterr().err
+    assert shard.read_bytes() == whole
+
+
+def test_scores_of_another_data_set_with_older_models_are_left_out(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    other = write_study(study / "other", n=4, seed=9)
+    assert gazetune(monkeypatch, "score", study / "run", "--data", f"table:other={other}") == 0
+    assert run_small(monkeypatch, study, "--resume", "--seeds", "0") == 0
+    assert "'other' was scored with other models" in capsys.readouterr().err
+    assert set(Run(study / "run").images["dataset"]) == {"table"}
+
+
+def test_the_cache_may_be_deleted_and_the_data_may_be_gone(monkeypatch, study, capsys):
+    run_small(monkeypatch, study)
+    before = files(study / "run")
+    shutil.rmtree(study / "run" / "cache")
+    other = write_study(study / "other", n=4, seed=9)
+    assert gazetune(monkeypatch, "score", study / "run", "--data", f"table:other={other}") == 0
+    (study / "study").rename(study / "moved")
+    (study / "run" / "tests.csv").unlink()
+    assert gazetune(monkeypatch, "run", study / "run", "--resume") == 0
+    assert "Going on with what the run holds" in capsys.readouterr().err
+    assert (
+        files(study / "run")["attention/table/before/00000.safetensors"]
+        == before["attention/table/before/00000.safetensors"]
+    )
+    shutil.rmtree(study / "run" / "cache")
+    assert gazetune(monkeypatch, "run", study / "run", "--resume") == 2
+    assert "does not hold them whole" in capsys.readouterr().err
+
+
+def test_accuracy_is_of_the_labelled_images_and_never_that_of_an_older_model(monkeypatch, study, capsys):
+    table = pd.read_csv(study / "study" / "fixations.csv")
+    table["label"] = table["label"].where(table["image"] != "p002.png")
+    table.to_csv(study / "study" / "fixations.csv", index=False)
+    assert run_small(monkeypatch, study) == 0
+    assert "1 of 8 test images have no label" in capsys.readouterr().err
+    assert {a["n"] for a in Run(study / "run").summary["accuracy"]} == {7}
+    small_vit(labels=5).save(study / "more")  # other classes: nothing to count
+    assert run_small(monkeypatch, study, "--resume", "--weights", study / "more") == 0
+    assert "does not tell the classes of 'table' apart" in capsys.readouterr().err
+    assert "accuracy" not in Run(study / "run").summary
+
+
+def test_the_order_of_the_models_does_not_turn_the_tests(monkeypatch, study):
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["models"] = {name: settings["models"][name] for name in ("shuffled", "after", "before")}
+    (study / "small.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    assert run_small(monkeypatch, study) == 0
+    pairs = set(zip(*(Run(study / "run").tests[c] for c in ("first", "second")), strict=True))
+    assert {("after-s42", "shuffled-s42"), ("after-s42", "before"), ("shuffled-s42", "before")} <= pairs
+
+
+def test_precision_is_written_down_as_what_it_is(monkeypatch, study):
+    assert run_small(monkeypatch, study, "--precision", "auto") == 0
+    assert yaml.safe_load((study / "run" / "config.yaml").read_text())["training"]["precision"] in ("fp32", "bf16")
+
+
+def test_a_metric_by_several_controls(monkeypatch, study):
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    for targets in ("centre", "uniform"):
+        settings["models"][targets] = {**settings["models"]["after"], "targets": targets}
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    assert run_small(monkeypatch, study) == 0
+    assert {"centre-s42", "uniform-s42"} <= set(Run(study / "run").tests["first"])

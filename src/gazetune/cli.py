@@ -48,6 +48,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 @app.command(epilog="Example: gazetune demo")
 def demo(
     output: Annotated[Path, typer.Option(help="The run directory.")] = Path("runs/demo"),
+    resume: Annotated[bool, typer.Option("--resume", help="Goes without saying: the demo goes on by itself.")] = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

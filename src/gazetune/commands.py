@@ -18,7 +18,7 @@ from gazetune.experiment import Data, Experiment, experiment_names, load_experim
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.pipeline import Job
-from gazetune.plan import print_plan
+from gazetune.plan import parts_of, print_plan, require_parts
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.training.loop import resolved_precision
@@ -53,8 +53,12 @@ def run_experiment(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
+    stimuli = _load(chosen.data) if not resume else _load_if_there(chosen.data)
+    if stimuli is not None:
+        require_parts(chosen, parts_of(chosen, stimuli))
     job = _job(chosen, run, device, allow_code)
-    stimuli = _stimuli(job, resume)
+    if stimuli is None and not pipeline.is_prepared(job, job.main):
+        raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")
     with run.locked():
         pipeline.begin(job)
         if stimuli is not None:
@@ -96,13 +100,11 @@ def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job
     return Job(experiment, run, pipeline.pick_device(device), metrics, code, pipeline.input_sizes(experiment))
 
 
-def _stimuli(job: Job, resume: bool) -> Stimuli | None:
-    """The data; None where they are gone, but lie whole in a run that is gone on with."""
+def _load_if_there(data: Data) -> Stimuli | None:
+    """The data; None, said aloud, where they are gone: a run that is gone on with may hold what it needs."""
     try:
-        return _load(job.experiment.data)
+        return _load(data)
     except InputError as reason:
-        if not (resume and pipeline.is_prepared(job, job.main)):
-            raise
         say(f"warning: {reason} Going on with what the run holds.")
         return None
 
@@ -133,7 +135,9 @@ def _load(data: Data) -> Stimuli:
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
-        raise InputError(f"The data set '{data.kind}' needs its folder: --data PATH. See 'gazetune fetch --help'.")
+        raise InputError(
+            f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
+        )
     return READERS[data.kind](Path(data.path))
 
 

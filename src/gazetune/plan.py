@@ -1,6 +1,6 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
@@ -41,6 +41,24 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
 
 
+def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
+    """Raises InputError if the split leaves a part empty that the experiment needs; `counts` are images per part."""
+    needed = {"test"} | ({"train", "validation"} if any(e.seed is not None for e in experiment.entries()) else set())
+    empty = [name for name in ("train", "validation", "test") if name in needed and not counts.get(name)]
+    if empty:
+        rule = ", ".join(f"{k}: {v}" for k, v in experiment.data.split.model_dump().items())
+        raise InputError(
+            f"The split leaves no usable {' and no '.join(empty)} image ({{{rule}}}). Change it in the YAML or, for "
+            f"example, with --set 'data.split={{rule: hash, train: 60, validation: 20, test: 20}}'."
+        )
+
+
+def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
+    """The number of images in each part of the split."""
+    parts = split_of(stimuli, experiment.data.split)
+    return {str(name): len(members(parts, name, experiment.limit)) for name in NAMES}
+
+
 def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:
     try:
         return load_backbone(weights, image_size)
@@ -52,14 +70,17 @@ def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbon
 def _data(experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]) -> dict[str, int]:
     try:
         stimuli = load(experiment.data)
-        parts = split_of(stimuli, experiment.data.split)
+        counts = parts_of(experiment, stimuli)
     except InputError as reason:
         missing.append(str(reason))
         print(f"data {experiment.data.kind}: missing")
         return {}
-    counts = {str(name): len(members(parts, name, experiment.limit)) for name in NAMES}
     split = ", ".join(f"{n} {name}" for name, n in counts.items())
     print(f"data {experiment.data.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
+    try:
+        require_parts(experiment, counts)
+    except InputError as reason:
+        missing.append(str(reason))
     if experiment.data.path:
         print(f"  from {experiment.data.path}")
     return counts

@@ -76,7 +76,8 @@ def prepare_points(
         "predicted": grid_points(only(stimuli, ~second), human, size),
     }
     points = sets["points"]
-    empty = int((np.diff(points.offsets) == 0).sum())
+    placed = (stimuli.width > 1) | (stimuli.height > 1)  # else it is no image, which is said when it is read
+    empty = int(((np.diff(points.offsets) == 0) & placed).sum())
     if empty:
         say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
     tensors = {

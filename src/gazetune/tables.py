@@ -117,7 +117,7 @@ def keyed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_order(roles: Mapping[str, str]) -> list[str]:
-    """The order in which rows are tested, later against earlier: humans, reference, mean map, controls, tuned models."""
+    """The order in which rows are tested, later against earlier: humans, reference, mean map, controls, tuned."""
     ranked = sorted(roles, key=lambda key: ("reference", "other", "control", "tuned").index(roles[key]))
     reference = [key for key in ranked if roles[key] == "reference"]
     return [HUMAN, HALF, *reference, MEAN_MAP, *(key for key in ranked if roles[key] != "reference")]

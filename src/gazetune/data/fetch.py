@@ -64,10 +64,11 @@ def fetch_dataset(name: str, folder: Path, url: str | None = None) -> str:
     wanted = manifest_of(source)
     missing = _missing(folder, wanted)
     if missing:
-        say(f"{name}: {len(missing)} of {len(wanted)} files. Licence: {source.licence}. Cite: {source.citation}")
+        say(f"{name}: {len(missing)} of {len(wanted)} files to get. Licence: {source.licence}. Cite: {source.citation}")
         folder.mkdir(parents=True, exist_ok=True)
         archive = folder / f".{name}.tar.gz"
         try:
+            pooch.get_logger().setLevel("WARNING")
             pooch.retrieve(url or source.url, None, archive.name, folder, downloader=_resuming)
         except requests.RequestException as reason:
             raise GazetuneError(
