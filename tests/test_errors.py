@@ -313,7 +313,7 @@ def test_read_only(fails, study):
 
 def test_busy(study):
     line = [sys.executable, "-m", "gazetune", "run", "small.yaml", "--output", "run", "--set", "training.epochs=2000"]
-    first = subprocess.Popen(line, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(line, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         while not (study / "run" / "log.jsonl").is_file():
             assert first.poll() is None
@@ -326,7 +326,8 @@ def test_busy(study):
         assert first.poll() is None
     finally:
         first.terminate()
-        assert first.wait(30) == 130
+        _, said = first.communicate(timeout=60)
+        assert first.returncode == 130, said
 
 
 NAMES = [
