@@ -9,7 +9,8 @@ import gazetune
 ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "priors", "prepared", "backbones",
-    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "pipeline",
+    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "job",
+    "pipeline",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

@@ -15,9 +15,9 @@ from gazetune.data import READERS, Stimuli
 from gazetune.data.synthetic import load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
+from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
-from gazetune.pipeline import Job
 from gazetune.plan import parts_of, print_plan, require_parts
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
@@ -43,7 +43,7 @@ def run_experiment(
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
     chosen, output = _resolved(experiment, output, resume, settings or ())
-    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pipeline.pick_device(device))
+    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pick_device(device))
     run = Run(output or chosen.default_output)
     if dry_run:
         print_plan(chosen, run, _load)
@@ -57,7 +57,7 @@ def run_experiment(
     if stimuli is not None:
         require_parts(chosen, parts_of(chosen, stimuli))
     job = _job(chosen, run, device, allow_code)
-    if stimuli is None and not pipeline.is_prepared(job, job.main):
+    if stimuli is None and not is_prepared(job, job.main):
         raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")
     with run.locked():
         pipeline.begin(job)
@@ -83,7 +83,7 @@ def score_run(
     job = _job(experiment, run, device, allow_code)
     others = [_other(text, experiment) for text in data]
     with run.locked():
-        if not pipeline.is_prepared(job, job.main):
+        if not is_prepared(job, job.main):
             pipeline.prepare(job, _load(experiment.data))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
@@ -97,7 +97,7 @@ def score_run(
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:
     """Everything that can be wrong before the run directory is touched: code, device, weights."""
     metrics, code = chosen_metrics(experiment.metrics, allow_code)
-    return Job(experiment, run, pipeline.pick_device(device), metrics, code, pipeline.input_sizes(experiment))
+    return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
 
 
 def _load_if_there(data: Data) -> Stimuli | None:

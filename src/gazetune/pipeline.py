@@ -2,64 +2,30 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from gazetune.attention import METHODS
 from gazetune.attention.extract import write_maps
-from gazetune.backbones import Backbone, load_backbone, weights_hash
+from gazetune.backbones import weights_hash
 from gazetune.data import Stimuli
 from gazetune.data.splits import SplitName, Whole
 from gazetune.errors import InputError
-from gazetune.experiment import Entry, Experiment
+from gazetune.experiment import Entry
 from gazetune.figures.write import write_figures
-from gazetune.metrics import Metric
-from gazetune.prepared import Prepared, chosen, load_prepared, prepare_photos, prepare_points
+from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
+from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points
 from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
 from gazetune.report.html import write_report
-from gazetune.run import CONFIG, PROVENANCE, Run, plain
+from gazetune.run import CONFIG, PROVENANCE, plain
 from gazetune.tables import maps_folder, write_scores, write_tables
 from gazetune.training.checkpoint import keeper, resume_file
 from gazetune.training.loop import Part, teacher_features, tune
 from gazetune.training.targets import TARGETS, Targets
 
-VERSION = {"gazetune": version("gazetune")}  # what a newer version may do differently is done again
 SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
-
-
-@dataclass(frozen=True)
-class Job:
-    """An experiment at work: its settings, its run directory and what was chosen on the command line.
-
-    sizes: the input size (height, width) of each weights. code: sha256 of a user's own code that takes part.
-    """
-
-    experiment: Experiment
-    run: Run
-    device: torch.device
-    metrics: Mapping[str, Metric]
-    code: Mapping[str, str]
-    sizes: Mapping[str, tuple[int, int]]
-
-    @property
-    def models(self) -> dict[str, tuple[str, int | None]]:
-        """Every model of the run: key -> (name, seed)."""
-        return {entry.key: (entry.name, entry.seed) for entry in self.experiment.entries()}
-
-    @property
-    def main(self) -> str:
-        """The data set that the experiment trains and tests on."""
-        return self.experiment.data.kind
-
-    def prepared(self, name: str) -> Prepared:
-        """A data set as it was made ready."""
-        return load_prepared(self.run, name, sorted(set(self.sizes.values())))
 
 
 def begin(job: Job) -> None:
@@ -69,20 +35,6 @@ def begin(job: Job) -> None:
     command = shlex.join(["gazetune", *(a for a in sys.argv[1:] if a != "--resume")])
     about = {**environment(job.device), "command": command, "code": dict(job.code)}
     job.run.write_json(PROVENANCE, {**record, **about})
-
-
-def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
-    """The input size of each of the models' weights, each of which is tried on a black image.
-
-    Raises InputError for weights that are missing and for models whose attention cannot be read.
-    """
-    sizes = {}
-    for weights in dict.fromkeys(entry.model.weights for entry in experiment.entries()):
-        backbone = load_backbone(weights, experiment.image_size)
-        with torch.no_grad():
-            backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8))
-        sizes[weights] = backbone.image_size
-    return sizes
 
 
 def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
@@ -103,22 +55,6 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
         job.run.stage(stage, {"data": data, "skip_bad": experiment.skip_bad} | VERSION, photos)
 
 
-def is_prepared(job: Job, name: str) -> bool:
-    """Whether fixations and decoded photos of a data set lie whole in the run."""
-    try:
-        for stage in _data_stages(job, name):
-            job.run.verify(stage)
-    except InputError:
-        return False
-    return True
-
-
-def _data_stages(job: Job, name: str, *weights: str) -> list[str]:
-    """The stages that made a data set ready, for the input sizes of these weights, or of all."""
-    shapes = sorted({job.sizes[w] for w in weights or job.sizes})
-    return [f"fixations/{name}", *(f"photos/{name}/{height}x{width}" for height, width in shapes)]
-
-
 def train(job: Job) -> None:
     """Fine-tuning: every model of the table that learns, each against its own frozen start."""
     data, settings = job.prepared(job.main), job.experiment.training
@@ -137,7 +73,7 @@ def train(job: Job) -> None:
             "attention": job.experiment.attention,
             "seed": entry.seed,
             "image_size": job.experiment.image_size,
-            "data": _made_by(job, *_data_stages(job, job.main, weights)),
+            "data": made_by(job, *data_stages(job, job.main, weights)),
         }  # not the version: a training of hours is not done again because the tool is newer
         work = partial(_train_one, job, entry, data, teachers[weights], fingerprint(inputs))
         job.run.stage(f"train/{entry.key}", inputs, work)
@@ -166,12 +102,12 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
         "precision": settings.precision,
         "batch_size": settings.batch_size,
         "image_size": job.experiment.image_size,
-        "data": _made_by(job, *_data_stages(job, data.name, start)),
+        "data": made_by(job, *data_stages(job, data.name, start)),
     }
     file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
 
     def work() -> list[str]:
-        teacher, pixels = _on_device(job, start), data.pixels(job.sizes[start])
+        teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
         rows = {str(split): data.rows(split) for split in SPLITS}
         features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
         return [job.run.write_tensors(file, features)]
@@ -182,7 +118,7 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
 
 def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str) -> list[str]:
     settings, seed = job.experiment.training, entry.seed or 0
-    student, pixels = _on_device(job, entry.model.weights), data.pixels(job.sizes[entry.model.weights])
+    student, pixels = on_device(job, entry.model.weights), data.pixels(job.sizes[entry.model.weights])
     features, targets = job.run.tensors(teacher), _targets(job, entry, data)
     parts = {split: Part(pixels, data.rows(split), targets[split], features[split]) for split in SPLITS}
     keep = keeper(job.run, entry.key, student, inputs)
@@ -200,30 +136,22 @@ def attend(job: Job, name: str) -> None:
     _some(data, "test")
     rows = data.rows("test")
     for entry in job.experiment.entries():
-        weights = _weights(job, entry)
+        weights = weights_of(job, entry)
         inputs = {
             "weights": weights_hash(weights),
             "attention": job.experiment.attention,
             "image_size": job.experiment.image_size,
             "images": fingerprint(data.table["image"].iloc[rows].tolist()),
-            "data": _made_by(job, *_data_stages(job, name, entry.model.weights)),
+            "data": made_by(job, *data_stages(job, name, entry.model.weights)),
         } | VERSION
 
         def work(weights: str = weights, entry: Entry = entry, inputs: str = fingerprint(inputs)) -> list[str]:
-            backbone, pixels = _on_device(job, weights), data.pixels(job.sizes[entry.model.weights])
+            backbone, pixels = on_device(job, weights), data.pixels(job.sizes[entry.model.weights])
             method, batch_size = METHODS[job.experiment.attention], job.experiment.batch_size
             folder = maps_folder(name, entry.key)
             return write_maps(job.run, folder, inputs, backbone, pixels, rows, method, batch_size)
 
         job.run.stage(f"attention/{name}/{entry.key}", inputs, work)
-
-
-def _weights(job: Job, entry: Entry) -> str:
-    """The weights that a model is evaluated with. Raises InputError naming a damaged checkpoint."""
-    if entry.seed is None:
-        return entry.model.weights
-    job.run.verify(f"train/{entry.key}")
-    return str(job.run.checkpoint(entry.key))
 
 
 def score(job: Job, name: str) -> None:
@@ -238,8 +166,8 @@ def score(job: Job, name: str) -> None:
 
 def _score_inputs(job: Job, name: str) -> dict[str, Any]:
     return {
-        "maps": _made_by(job, *(f"attention/{name}/{key}" for key in job.models)),
-        "fixations": _made_by(job, f"fixations/{name}", f"fixations/{job.main}"),
+        "maps": made_by(job, *(f"attention/{name}/{key}" for key in job.models)),
+        "fixations": made_by(job, f"fixations/{name}", f"fixations/{job.main}"),
         "metrics": list(job.metrics),
         "code": dict(job.code),
         "models": job.models,
@@ -251,12 +179,12 @@ def conclude(job: Job) -> None:
     scored = {name: files for name, files in _scored(job).items() if _is_current(job, name)}
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
     roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
-    inputs = {"scores": scored, "training": _made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
+    inputs = {"scores": scored, "training": made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
     tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about)
     job.run.stage("tables", inputs | VERSION, tables)
-    shown = {"tables": _made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
+    shown = {"tables": made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, job.main, roles, labels, job.metrics, sizes))
-    drawn = shown | {"figures": _made_by(job, "figures")}
+    drawn = shown | {"figures": made_by(job, "figures")}
     job.run.stage("report", drawn, partial(write_report, job.run, job.main, roles, labels, job.metrics))
 
 
@@ -272,7 +200,7 @@ def _is_current(job: Job, name: str) -> bool:
     try:
         job.run.verify(f"score/{name}")
         fresh = stages[f"score/{name}"]["inputs"] == plain(_score_inputs(job, name)) and all(
-            stages[f"attention/{name}/{e.key}"]["inputs"]["weights"] == weights_hash(_weights(job, e))
+            stages[f"attention/{name}/{e.key}"]["inputs"]["weights"] == weights_hash(weights_of(job, e))
             for e in job.experiment.entries()
         )
     except InputError as reason:
@@ -281,28 +209,3 @@ def _is_current(job: Job, name: str) -> bool:
     if not fresh:
         say(f"'{name}' was scored with other models or settings and is left out; score it again: gazetune score")
     return fresh
-
-
-def _on_device(job: Job, weights: str) -> Backbone:
-    backbone = load_backbone(weights, job.experiment.image_size)
-    backbone.model.to(job.device)
-    return backbone
-
-
-def _made_by(job: Job, *stages: str) -> dict[str, str]:
-    """The files that these stages wrote, with their sha256; a name that ends in `/` stands for all that begin so."""
-    done = job.run.json(PROVENANCE, {"stages": {}})["stages"]
-    meant = [s for s in sorted(done) if s in stages or any(n.endswith("/") and s.startswith(n) for n in stages)]
-    return {file: sha256 for stage in meant for file, sha256 in done[stage]["outputs"].items()}
-
-
-def pick_device(wanted: str) -> torch.device:
-    """The device asked for; `auto` takes CUDA, then Apple's MPS, then the CPU. Raises InputError if it is not there."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
-    if not there.get(wanted.partition(":")[0], False):
-        raise InputError(
-            f"There is no device '{wanted}' here; there is {', '.join(n for n, is_there in there.items() if is_there)}."
-        )
-    return torch.device(wanted)
