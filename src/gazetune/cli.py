@@ -15,6 +15,7 @@ from rich.console import Console
 from gazetune.errors import GazetuneError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
 
+STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
 
 app = typer.Typer(
@@ -178,27 +179,37 @@ def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        raise Interrupted(STOPPED)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         app()
-    except GazetuneError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        _say(f"{error.strerror}: {error.filename or 'a file'}. What is saved is whole; make room, then --resume.")
-        sys.exit(1)
-    except Interrupted as stopped:
-        _say(str(stopped))
+    except Interrupted as interruption:
+        _say(str(interruption))
         sys.exit(130)
+    except Exception as error:
+        if stopped:  # a library on the way turned the interruption into an error of its own
+            _say(STOPPED)
+            sys.exit(130)
+        sys.exit(_failed(error))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _stop(*_: object) -> None:
-    raise Interrupted("Stopped. Every finished stage is saved; go on with --resume.")
+def _failed(error: Exception) -> int:
+    """Say what went wrong; the exit code. What is no message for a user is raised again: a fault of gazetune."""
+    if isinstance(error, GazetuneError):
+        _say(str(error))
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno in FULL:
+        _say(f"{error.strerror}: {error.filename or 'a file'}. What is saved is whole; make room, then --resume.")
+        return 1
+    raise error
 
 
 def _say(message: str) -> None:
