@@ -18,12 +18,20 @@ import pandas as pd
 
 IMAGES, CHUNK = 10_000, 2_000_000
 READ = """
-import json, resource, sys, time
+import json, sys, time
 from gazetune import load_table
-start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def most_kilobytes():
+    # of this process alone; what getrusage tells may be the peak of the process that started it
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+start = most_kilobytes()
 before = time.monotonic()
 study = load_table(sys.argv[1])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = most_kilobytes()
 kept = sum(column.nbytes for column in study.fixations.columns().values())
 print(json.dumps({"seconds": time.monotonic() - before, "peak": (peak - start) * 1024, "kept": kept}))
 """

@@ -22,7 +22,7 @@ from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 
 HUMAN, HALF, MEAN_MAP = "human", "human_half", "mean_training_map"
-ROWS = {HUMAN: "human", HALF: "humans, half by half", MEAN_MAP: "mean training map"}  # rows that are no model
+ROWS = {HUMAN: "human", HALF: "humans by halves", MEAN_MAP: "mean training map"}  # rows that are no model
 Models = Mapping[str, tuple[str, int | None]]  # key of a model -> its name and seed
 
 

@@ -54,6 +54,6 @@ METRICS: dict[str, Metric] = {
     "entropy_bits": Metric(entropy_bits, "bits", "neither", ("attention",), "Entropy"),
     "sauc": Metric(sauc, "area", "higher", ("attention", "fixations", "elsewhere"), "sAUC"),
     "kl_reverse": Metric(kl_reverse, "nats", "lower", ("attention", "density"), "KL reversed"),
-    "ig_bits": Metric(information_gain, "bits", "higher", ("attention", "fixations", "prior"), "Information gain"),
+    "ig_bits": Metric(information_gain, "bits", "higher", ("attention", "fixations", "prior"), "IG"),
     "partial_cc": Metric(partial_cc, "r", "higher", ("attention", "density", "prior"), "Partial CC"),
 }

@@ -16,10 +16,11 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table = Table(
             title=f"{dataset}: means over {about['images']['test']} test images (SD: report.html)", title_justify="left"
         )
-        for name in ("", *(metric.heading or name for name, metric in metrics.items())):
-            table.add_column(name, justify="right" if name else "left", no_wrap=True)
-        for row in table_rows(summary, dataset, labels, list(metrics), spread=False):
-            table.add_row(*row)
+        rows = table_rows(summary, dataset, labels, list(metrics), spread=False)
+        for name in ("", *(row[0] for row in rows)):  # models side by side: there may be many metrics
+            table.add_column(name, justify="right" if name else "left")
+        for i, (name, metric) in enumerate(metrics.items(), start=1):
+            table.add_row(metric.heading or name, *(row[i] for row in rows))
         console.print(table)
         console.print(_tests(summary, dataset, roles, labels, metrics))
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
