@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
-from gazetune.data.selection import only, rank_of_observer
+from gazetune.data.selection import every_second, only
 from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
@@ -69,7 +69,7 @@ def prepare_points(
     run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int
 ) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
-    second = rank_of_observer(stimuli) % 2 == 1
+    second = every_second(stimuli)
     sets = {
         "points": grid_points(stimuli, human, size),
         "predictors": grid_points(only(stimuli, second), human, size),

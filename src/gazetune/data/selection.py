@@ -35,6 +35,11 @@ def rank_of_observer(stimuli: Stimuli) -> Int[np.ndarray, " fixation"]:
     return rank
 
 
+def every_second(stimuli: Stimuli) -> Bool[np.ndarray, " fixation"]:
+    """Which fixations are of the 2nd, 4th, ... observer of their image: those who predict the others."""
+    return rank_of_observer(stimuli) % 2 == 1
+
+
 def by_observer(stimuli: Stimuli) -> tuple[Stimuli, Int[np.ndarray, " pair"]]:
     """A data set in which each pair of an image and an observer who looked at it is an image of its own.
 

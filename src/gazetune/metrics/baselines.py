@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from gazetune.data.selection import by_observer, only, rank_of_observer
+from gazetune.data.selection import by_observer, every_second, only
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import MAP_SIZE, Human, Points, blur, counts, densities, grid_points, min_max, sum_to_one
 from gazetune.metrics.score import Index, Maps
@@ -79,7 +79,7 @@ def half_against_half(stimuli: Stimuli, human: Human | None = None, size: int = 
     0, 2, .., 14). The scores are those of half as many observers; for CC see `spearman_brown`. An image with one
     observer has a NaN map.
     """
-    second = rank_of_observer(stimuli) % 2 == 1
+    second = every_second(stimuli)
     predictors, predicted = (grid_points(only(stimuli, keep), human, size) for keep in (second, ~second))
     return HumanRow(lambda index: densities(predictors, index), predicted, np.arange(len(stimuli)))
 
