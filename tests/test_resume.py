@@ -65,6 +65,21 @@ def test_a_damaged_or_foreign_state_is_named_and_not_used(study, capsys):
     assert "is damaged or missing" in capsys.readouterr().err
 
 
+def test_an_evaluation_that_no_state_knows_of_is_not_in_the_log_twice(study):
+    """A kill after the evaluation was logged and before the state that has it was saved."""
+    run = Run(study / "run")
+    keep = keeper(run, "after-s42", small_vit(), "these inputs")
+    run.path.mkdir(exist_ok=True)
+    run.log({"model": "other-s42", "step": 9, "split": "train"})
+    for step, split in [(0, "validation"), (1, "train"), (2, "train"), (2, "validation"), (3, "train")]:
+        keep.log({"step": step, "split": split})
+    keep.save_state(State(step=2, evaluated={"0": 1.0}), {"weight/a": torch.arange(3.0)})
+    keep.load_state()
+    left = [(line["model"], line["step"], line["split"]) for line in run.log_lines()]
+    of_this = [("after-s42", 0, "validation"), ("after-s42", 1, "train"), ("after-s42", 2, "train")]
+    assert left == [("other-s42", 9, "train"), *of_this]
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     target = tmp_path / "x.json"
     write_whole(target, b"before")

@@ -1,6 +1,7 @@
 """Where a training leaves its state, its best weights and its log in the run directory."""
 
 from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +21,7 @@ def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
     """The functions by which a training of the model `key` keeps what it has.
 
     `inputs` is a fingerprint of everything the training depends on: a state of other inputs, or a damaged one, is
-    named and not used. Lines of the log that come after the state are taken out, for they will be written again.
+    named and not used. Lines of the log that the state does not know of are taken out, for they will be written again.
     """
     name = resume_file(key)
 
@@ -30,14 +31,23 @@ def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
 
     def load_state() -> tuple[State, dict[str, Tensor]] | None:
         found = _found(run, name, inputs)
-        step = found[0].step if found else -1
-        run.rewind_log(lambda line: line["model"] != key or line["step"] <= step)
+        run.rewind_log(lambda line: line["model"] != key or _is_done(found[0] if found else None, line))
         return found
 
     def log(entry: dict[str, float | int | str]) -> None:
         run.log({"model": key, **entry})
 
     return Keeper(save_state, load_state, lambda: _save_best(run, key, student), log)
+
+
+def _is_done(state: State | None, line: dict[str, Any]) -> bool:
+    """Whether a line of the log tells of something that is behind this state.
+
+    An evaluation is logged after the state of its own step was saved, and is done only once a state says so.
+    """
+    if state is None:
+        return False
+    return str(line["step"]) in state.evaluated if line["split"] == "validation" else line["step"] <= state.step
 
 
 def _save_best(run: Run, key: str, student: Backbone) -> None:
