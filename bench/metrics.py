@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter
 from gazetune.maps import Points, counts, densities, upsampled
 from gazetune.metrics import METRICS
 from gazetune.metrics.score import by_batch, score_points
+from gazetune.priors import of_training
 
 SIZE, FIXATIONS, SIGMA_PX = 224, 500, 15.0
 FIVE = {name: METRICS[name] for name in ("cc", "nss", "auc_judd", "kl", "sim")}
@@ -37,7 +38,8 @@ def generated(n: int) -> Points:
         for part in np.array_split(np.arange(len(cells)), max(1, n // 1000)):
             cells[part] = np.clip(rng.normal(SIZE / 2, SIZE / 6, len(part)), 0, SIZE - 1)
     offsets = np.arange(n + 1, dtype=np.int64) * FIXATIONS
-    return Points(row, column, np.ones(n * FIXATIONS, np.float32), offsets, np.full((n, 2), SIGMA_PX, np.float32), SIZE)
+    ones, observer = np.ones(n * FIXATIONS, np.float32), np.zeros(n * FIXATIONS, np.int32)
+    return Points(row, column, ones, observer, offsets, np.full((n, 2), SIGMA_PX, np.float32), SIZE)
 
 
 def attention(n: int) -> torch.Tensor:
@@ -101,10 +103,11 @@ def against_pysaliency(rounds: int, repeats: int) -> None:
 
 def whole_scoring(rounds: int) -> None:
     """The five metrics from the points: counting, blurring and scoring together, as a run does it."""
-    points, maps, none = generated(MAPS), attention(MAPS), torch.zeros(SIZE, SIZE)
+    points, maps = generated(MAPS), attention(MAPS)
+    priors = of_training(points)
 
     def ours() -> None:
-        score_points(lambda index: maps[torch.from_numpy(index)], points, none, none, FIVE)
+        score_points(lambda index: maps[torch.from_numpy(index)], points, priors, FIVE)
 
     ours()
     many = 5000 / MAPS
@@ -150,9 +153,9 @@ def peak_of(n: int) -> dict[str, float]:
 def peak(n: int) -> None:
     """Score n generated images, all metrics, and print the peak memory as JSON."""
     points, grids = generated(n), torch.rand(MAPS, 14, 14)
-    even = torch.full((SIZE, SIZE), 1 / SIZE**2)
-    score_points(lambda index: upsampled(grids[torch.from_numpy(index % MAPS)], SIZE), points, even, even, METRICS)
-    columns = (points.row, points.column, points.weight, points.offsets, points.sigma_px)
+    priors = of_training(points)
+    score_points(lambda index: upsampled(grids[torch.from_numpy(index % MAPS)], SIZE), points, priors, METRICS)
+    columns = (points.row, points.column, points.weight, points.observer, points.offsets, points.sigma_px)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"peak": most, "data": sum(c.nbytes for c in columns) / 1e6}))
 
@@ -175,4 +178,4 @@ if __name__ == "__main__":
         small, large = peak_of(5_000), peak_of(20_000)
         print(f"peak memory, 20,000 / 5,000 images: {large['peak'] / small['peak']:.3f}")
         print(f"  {small['peak']:.0f} and {large['peak']:.0f} MB")
-        print(f"  of which the fixations themselves, 8 bytes each: {small['data']:.0f} and {large['data']:.0f} MB")
+        print(f"  of which the fixations themselves, 12 bytes each: {small['data']:.0f} and {large['data']:.0f} MB")

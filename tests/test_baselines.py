@@ -16,12 +16,11 @@ from gazetune.metrics.baselines import (
     half_against_half,
     leave_one_out,
     next_image,
-    other_images,
     share_of_ceiling,
     spearman_brown,
 )
 from gazetune.metrics.score import score_points
-from gazetune.priors import fixation_counts, mean_training_map
+from gazetune.priors import of_others, of_training
 
 SMALL = 32
 NARROW = Human(sigma_px=2.0)
@@ -63,9 +62,9 @@ def test_an_image_alone_has_no_other():
     alone = points_of([(1, 0, 5, 5)], 3)
     found = next_image(alone)(np.arange(3))
     assert found.isnan().any(2).any(1).tolist() == [False, True, False]
-    found = other_images(alone)(np.arange(3))
+    found = of_others(alone).mean_map(np.arange(3))
     assert found.isnan().any(2).any(1).tolist() == [False, True, False]
-    table = score_points(next_image(alone), alone, fixation_counts(alone), mean_training_map(alone), METRICS)
+    table = score_points(next_image(alone), alone, of_training(alone), METRICS)
     assert table["reason"].tolist() == ["no fixation", "constant map", "no fixation"]
 
 
@@ -77,17 +76,20 @@ def test_other_images_is_the_mean_of_all_but_one(seed, n):
     points = points_of([*rows, (0, 0, 1, 1), (1, 0, 9, 9)], n)
     own = densities(points).double()
     seen = [i for i in range(n) if not own[i].isnan().any()]
-    found = other_images(points)(np.arange(n))
+    priors = of_others(points)
+    found, gaussian, elsewhere = (f(np.arange(n)) for f in (priors.mean_map, priors.gaussian, priors.elsewhere))
     for i in range(n):
         mean = torch.stack([own[j] / own[j].sum() for j in seen if j != i]).mean(0)
-        expected = (mean - mean.min()) / (mean.max() - mean.min())
-        np.testing.assert_allclose(found[i], expected, atol=1e-5)
+        np.testing.assert_allclose(found[i], mean, atol=1e-7)
+        rest = of_training(points.take(np.delete(np.arange(n), i)))
+        np.testing.assert_allclose(gaussian[i], rest.gaussian(np.array([0]))[0], atol=1e-7)
+        np.testing.assert_allclose(elsewhere[i], rest.elsewhere(np.array([0]))[0])
 
 
 def test_odd_observers_predict_the_even():
     # observers 2, 5, 7 of image 0 are its 1st, 2nd, 3rd: 5 predicts 2 and 7. Image 1 has only observer 5: its 1st
     rows = [(0, 7, 20, 20), (0, 2, 5, 5), (0, 5, 9, 9), (0, 7, 22, 20), (1, 5, 3, 3)]
-    row = half_against_half(study(rows, 2), NARROW, SMALL)
+    row = half_against_half(points_of(rows, 2))
     assert torch.equal(row.maps(np.array([0])), densities(points_of([(0, 5, 9, 9)], 1)))
     assert sorted(zip(row.points.column, row.points.row, strict=True)) == [(3, 3), (5, 5), (20, 20), (22, 20)]
     assert row.maps(np.array([1])).isnan().all()
@@ -96,13 +98,13 @@ def test_odd_observers_predict_the_even():
 
 def test_leave_one_out_by_hand():
     rows = [(0, 7, 20, 20), (0, 2, 5, 5), (0, 5, 9, 9), (2, 5, 3, 3)]
-    row = leave_one_out(study(rows, 3), NARROW, SMALL)
+    row = leave_one_out(points_of(rows, 3))
     assert row.image.tolist() == [0, 0, 0, 2]
     for place, others in enumerate([[(5, 9), (7, 20)], [(2, 5), (7, 20)], [(2, 5), (5, 9)]]):
         expected = densities(points_of([(0, o, at, at) for o, at in others], 1))
         np.testing.assert_allclose(row.maps(np.array([place])), expected, atol=1e-6)
     assert row.maps(np.array([3])).isnan().all()  # nobody else looked
-    table = score_points(row.maps, row.points, torch.ones(SMALL, SMALL), torch.ones(SMALL, SMALL), METRICS)
+    table = score_points(row.maps, row.points, of_training(points_of(rows, 3)), METRICS)
     averaged = by_image(table, row, 3)
     assert averaged["cc"].isna().tolist() == [False, True, True]
     assert averaged.loc[0, "nss"] == pytest.approx(table["nss"][:3].mean())
@@ -110,9 +112,9 @@ def test_leave_one_out_by_hand():
 
 def test_humans_who_look_at_one_place_are_at_the_ceiling():
     rows = [(i, o, 5 + 9 * i, 5) for i in range(3) for o in range(4)]
-    row = half_against_half(study(rows, 3), NARROW, SMALL)
+    row = half_against_half(points_of(rows, 3))
     everyone = points_of(rows, 3)
-    table = score_points(row.maps, row.points, fixation_counts(everyone), mean_training_map(everyone), METRICS)
+    table = score_points(row.maps, row.points, of_training(everyone), METRICS)
     np.testing.assert_allclose(table["cc"], 1, atol=1e-6)
     np.testing.assert_allclose(table["auc_judd"], 1, atol=1e-6)
 
@@ -143,11 +145,10 @@ def test_osie_rows_come_out(osie_folder):
     parts = split_of(whole, load_experiment("osie").data.split)
     test, training = (whole.take(members(parts, name)) for name in ("test", "train"))
     seen, points = grid_points(training), grid_points(test)
-    elsewhere, prior = fixation_counts(seen), mean_training_map(seen)
-    humans = half_against_half(test)
+    priors, humans = of_training(seen), half_against_half(points)
     found = {
-        "humans": score_points(humans.maps, humans.points, elsewhere, prior, METRICS),
-        "next": score_points(next_image(points, test.ids), points, elsewhere, prior, METRICS),
+        "humans": score_points(humans.maps, humans.points, priors, METRICS),
+        "next": score_points(next_image(points, test.ids), points, priors, METRICS),
     }
     # DESIGN.md, measured once, independently of this code
     expected = {

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 
-from gazetune.data.selection import by_observer, only, rank_of_observer
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
-from gazetune.maps import Human
+from gazetune.maps import Human, grid_points
 from gazetune.metrics.consistency import consistency
 from gazetune.metrics.gain import (
     at_ceiling,
@@ -24,6 +23,7 @@ from gazetune.metrics.gain import (
     improved,
     quartile_means,
 )
+from gazetune.observers import by_observer, only, rank_of_observer
 
 
 def study(rows, n=None, width=100, height=50):
@@ -127,14 +127,14 @@ def test_observers_numbers_and_order_do_not_matter(seed):
 
 
 def test_pairs_of_image_and_observer_keep_their_fixations():
-    data = study([(0, 7, 1, 1), (0, 3, 2, 2), (0, 7, 3, 3), (2, 5, 4, 4)])
-    pairs, image = by_observer(data)
+    points = grid_points(study([(0, 7, 1, 1), (0, 3, 2, 2), (0, 7, 3, 3), (2, 5, 4, 4)], width=9, height=9), size=9)
+    pairs, image = by_observer(points)
     assert image.tolist() == [0, 0, 2]
-    assert [p.fixations.x.tolist() for p in pairs] == [[2], [1, 3], [4]]
-    assert [set(p.fixations.observer.tolist()) for p in pairs] == [{3}, {7}, {5}]
-    assert rank_of_observer(data).tolist() == [1, 0, 1, 0]
-    kept = only(data, data.fixations.observer != 7)
-    assert [item.fixations.x.tolist() for item in kept] == [[2], [], [4]]
+    assert np.split(pairs.column, pairs.offsets[1:-1])[1].tolist() == [1, 3] and pairs.column.tolist() == [2, 1, 3, 4]
+    assert pairs.observer.tolist() == [3, 7, 7, 5]
+    assert rank_of_observer(points).tolist() == [1, 0, 1, 0]
+    kept = only(points, points.observer != 7)
+    assert kept.column.tolist() == [2, 4] and kept.offsets.tolist() == [0, 1, 1, 2]
 
 
 def scores_of(**columns):

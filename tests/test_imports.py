@@ -8,7 +8,7 @@ import gazetune
 # the rooms from top to bottom, as in docs/LOG.md; a module may use its own room and those above
 ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
-    "data", "maps", "priors", "prepared", "backbones",
+    "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "job",
     "pipeline",
     "commands", "cli", "__main__",

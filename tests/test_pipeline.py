@@ -12,6 +12,7 @@ import yaml
 from gazetune import Run, paired_test
 from gazetune.errors import InputError
 from gazetune.metrics import METRICS
+from gazetune.tables.rows import ROWS
 from worlds import gazetune, run_small, small_vit, write_study
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +25,8 @@ def files(folder):
 def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, study, capsys):
     assert run_small(monkeypatch, study) == 0
     run = Run(study / "run")
-    assert set(run.images["model"]) == {"human", "human_half", "mean_training_map", "before", "after", "shuffled"}
-    assert len(run.images) == 6 * 8
+    assert set(run.images["model"]) == {*ROWS, "before", "after", "shuffled"}
+    assert len(run.images) == (len(ROWS) + 3) * 8
     assert list(run.images.columns) == ["dataset", "image", "model", "seed", "attention", *METRICS, "reason"]
     wide = run.images.pivot(index="image", columns="model", values="cc")
     test = run.tests.query("metric == 'cc' and first == 'after-s42' and second == 'before'").iloc[0]

@@ -1,5 +1,7 @@
 """Scores of many images: batches, missing values and their reasons, maps of a wrong size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from gazetune.maps import Points, blur, counts, densities, min_max
 from gazetune.metrics import METRICS, Metric
 from gazetune.metrics.score import by_batch, score_points
-from gazetune.priors import centre_gaussian, fixation_counts, mean_training_map
+from gazetune.priors import centre_gaussian, of_training
 
 SIZE = 32
 
@@ -19,13 +21,12 @@ def seen(per_image, sigma_px=3.0, seed=0):
     row, column = rng.integers(0, SIZE, (2, n), dtype=np.int16)
     offsets = np.concatenate([[0], np.cumsum(per_image)]).astype(np.int64)
     sigma = np.full((len(per_image), 2), sigma_px, np.float32)
-    return Points(row, column, np.ones(n, np.float32), offsets, sigma, SIZE)
+    return Points(row, column, np.ones(n, np.float32), np.zeros(n, np.int32), offsets, sigma, SIZE)
 
 
 def scored(attention, points, metrics=METRICS):
     training = seen([30] * 20, seed=1)
-    priors = fixation_counts(training), mean_training_map(training)
-    return score_points(lambda index: attention[torch.from_numpy(index)], points, *priors, metrics)
+    return score_points(lambda index: attention[torch.from_numpy(index)], points, of_training(training), metrics)
 
 
 def maps(n, seed=0):
@@ -100,7 +101,7 @@ def test_by_batch_is_in_order_and_gives_the_threads_back():
 
 def test_densities_equal_the_plain_blur():
     points = seen([12, 0, 40, 7])
-    mixed = Points(points.row, points.column, points.weight * 2.5, points.offsets, points.sigma_px, SIZE)
+    mixed = replace(points, weight=points.weight * 2.5)
     mixed.sigma_px[2:] = (2.0, 4.5)
     index = np.array([3, 0, 2])
     plain = min_max(blur(counts(mixed, index), mixed.sigma_px[index]))

@@ -16,6 +16,7 @@ from gazetune.errors import InputError
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
+from gazetune.tables.rows import ROWS
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS
 
@@ -92,7 +93,7 @@ class Experiment(_Frozen):
         for metric in self.metrics:
             if ":" not in metric:
                 _known(metric, METRICS, "metric")
-        reserved = {"human", "human_half", "mean_training_map"} & set(self.models)
+        reserved = set(ROWS) & set(self.models)
         if reserved:
             raise ValueError(f"'{reserved.pop()}' is a row of every table and cannot name a model")
         return self

@@ -49,12 +49,13 @@ class Points:
     """Fixations of many images on the map grid, as columns: what the human side of a score is computed from.
 
     `offsets[i]:offsets[i + 1]` are the points of image i. `weight` is 1 for counts, milliseconds for durations.
-    `sigma_px` is the Gaussian's SD down and across, per image, in map pixels.
+    `observer` says who looked, as a number. `sigma_px` is the Gaussian's SD down and across, per image, in map pixels.
     """
 
     row: Int16[np.ndarray, " point"]
     column: Int16[np.ndarray, " point"]
     weight: Float32[np.ndarray, " point"]
+    observer: Int[np.ndarray, " point"]
     offsets: Int[np.ndarray, " bounds"]
     sigma_px: Float32[np.ndarray, "image 2"]
     size: int = MAP_SIZE
@@ -65,7 +66,7 @@ class Points:
     def take(self, index: Int[np.ndarray, " kept"]) -> "Points":
         """The points of these images only, in this order."""
         rows, offsets = rows_of(self.offsets, index)
-        columns = {name: getattr(self, name)[rows] for name in ("row", "column", "weight")}
+        columns = {name: getattr(self, name)[rows] for name in ("row", "column", "weight", "observer")}
         return Points(**columns, offsets=offsets, sigma_px=self.sigma_px[index], size=self.size)
 
 
@@ -108,6 +109,7 @@ def grid_points(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SI
         row=np.minimum(np.floor(seen.y.astype(np.float64) * size / height), size - 1).astype(np.int16),
         column=np.minimum(np.floor(seen.x.astype(np.float64) * size / width), size - 1).astype(np.int16),
         weight=np.ones(len(seen), np.float32) if weight is None else weight.astype(np.float32),
+        observer=seen.observer.astype(np.int32),
         offsets=offsets,
         sigma_px=sigma.astype(np.float32),
         size=size,

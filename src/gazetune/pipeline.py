@@ -20,7 +20,9 @@ from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
 from gazetune.report.html import write_report
 from gazetune.run import CONFIG, PROVENANCE, plain
-from gazetune.tables import maps_folder, write_scores, write_tables
+from gazetune.tables.rows import maps_folder
+from gazetune.tables.scores import write_scores
+from gazetune.tables.summary import write_tables
 from gazetune.training.checkpoint import keeper, resume_file
 from gazetune.training.loop import Part, teacher_features, tune
 from gazetune.training.targets import TARGETS, Targets

@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
-from gazetune.data.selection import every_second, only
 from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
 from gazetune.run import Run
 
-COLUMNS = ("row", "column", "weight", "offsets", "sigma_px")
+COLUMNS = ("row", "column", "weight", "observer", "offsets", "sigma_px")
 NO_FIXATION = "no fixation"
 
 
@@ -26,14 +25,11 @@ class Prepared:
     """The images of a run, in one order for table, points and pixels.
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
-    predictors, predicted: the fixations of every second observer of an image, and those of the others.
     """
 
     name: str
     table: pd.DataFrame
     points: Points
-    predictors: Points
-    predicted: Points
     classes: tuple[str, ...]
     citation: str
     folder: Path
@@ -69,22 +65,12 @@ def prepare_points(
     run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int
 ) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
-    second = every_second(stimuli)
-    sets = {
-        "points": grid_points(stimuli, human, size),
-        "predictors": grid_points(only(stimuli, second), human, size),
-        "predicted": grid_points(only(stimuli, ~second), human, size),
-    }
-    points = sets["points"]
+    points = grid_points(stimuli, human, size)
     placed = (stimuli.width > 1) | (stimuli.height > 1)  # else it is no image, which is said when it is read
     empty = int(((np.diff(points.offsets) == 0) & placed).sum())
     if empty:
         say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
-    tensors = {
-        f"{which}/{column}": torch.from_numpy(np.ascontiguousarray(getattr(of, column)))
-        for which, of in sets.items()
-        for column in COLUMNS
-    }
+    tensors = {column: torch.from_numpy(np.ascontiguousarray(getattr(points, column))) for column in COLUMNS}
     table = {
         "image": list(stimuli.ids),
         "split": list(parts),
@@ -112,10 +98,7 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
     """What the two functions above wrote, with the photos marked that are unreadable at one of these sizes."""
     file = f"stimuli/{name}.safetensors"
     columns, about = run.tensors(file), run.about(file)
-    sets = {
-        which: Points(**{c: columns[f"{which}/{c}"].numpy() for c in COLUMNS}, size=about["size"])
-        for which in ("points", "predictors", "predicted")
-    }
+    points = Points(**{c: columns[c].numpy() for c in COLUMNS}, size=about["size"])
     table = pd.DataFrame(about["table"]).astype({"label": "Int64"})
     table["reason"] = pd.Series(pd.NA, index=table.index, dtype="str")
     table.loc[table["fixations"] == 0, "reason"] = NO_FIXATION
@@ -124,4 +107,4 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    return Prepared(name, table, **sets, classes=tuple(about["classes"]), citation=about["citation"], folder=run.path)
+    return Prepared(name, table, points, tuple(about["classes"]), about["citation"], run.path)

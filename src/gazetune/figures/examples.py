@@ -14,7 +14,7 @@ from gazetune.figures.style import DIFFERENCE, MAP, STYLE
 from gazetune.maps import densities, upsampled
 from gazetune.prepared import Prepared
 from gazetune.run import Run
-from gazetune.tables import maps_folder
+from gazetune.tables.rows import maps_folder
 
 QUANTILES = (0.95, 0.75, 0.5, 0.25, 0.05)  # of the gain: the rows show where tuning helped most and where least
 Map = Float[np.ndarray, "height width"]

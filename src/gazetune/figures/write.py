@@ -6,11 +6,11 @@ import pandas as pd
 
 from gazetune.figures.alignment import draw_alignment
 from gazetune.figures.examples import draw_examples_of
-from gazetune.figures.style import MEAN_MAP_COLOUR, colours, save
+from gazetune.figures.style import PRIOR_COLOUR, colours, save
 from gazetune.metrics import Metric
 from gazetune.prepared import load_prepared
 from gazetune.run import SUMMARY, Run
-from gazetune.tables import MEAN_MAP, ROWS, keyed
+from gazetune.tables.rows import CEILING, HUMAN, PRIORS, ROWS, keyed
 
 
 def write_figures(
@@ -27,7 +27,9 @@ def write_figures(
         dataset: the one to draw. roles, labels: of each model, by key (see Experiment). sizes: of the decoded photos.
     """
     means = pd.DataFrame(run.json(SUMMARY)["alignment"]).query("dataset == @dataset")
-    shown, paint = {**ROWS, **labels}, {MEAN_MAP: MEAN_MAP_COLOUR, **colours(roles)}
+    shown, paint = {**ROWS, **labels}, {**dict.fromkeys(PRIORS, PRIOR_COLOUR), **colours(roles)}
+    prior = next((row for row in PRIORS if (means["model"] == row).any()), None)
+    means = means[means["model"].isin([HUMAN, CEILING, prior, *roles])]
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for key, role in roles.items() if role == "tuned"), None)

@@ -29,8 +29,8 @@ class Metric:
 
     function: takes the maps named in `needs`, in that order, each [image, height, width], and returns [image].
     unit: of the value, for axes and tables. better: which way is better (neither: it describes).
-    needs: `attention` (0..1), human `density` (0..1), `fixations` (per pixel), `elsewhere` (fixations per pixel of the
-    training images, one map for all), `prior` (mean training map, sum 1, one map for all).
+    needs: `attention` (0..1), human `density` (0..1), `fixations` (per pixel), `elsewhere` (fixations per pixel of
+    other images), `prior` (mean map of other images, sum 1); the last two as one map for all or one for each.
     """
 
     function: Callable[..., Float[Tensor, " image"]]

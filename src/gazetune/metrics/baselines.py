@@ -12,11 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from gazetune.data.selection import by_observer, every_second, only
-from gazetune.data.stimuli import Stimuli
-from gazetune.maps import MAP_SIZE, Human, Points, blur, counts, densities, grid_points, min_max, sum_to_one
+from gazetune.maps import Points, blur, counts, densities, min_max
 from gazetune.metrics.score import Index, Maps
-from gazetune.priors import mean_training_map
+from gazetune.observers import by_observer, every_second, only
 
 Numbers = ArrayLike | float  # one or many
 
@@ -55,46 +53,28 @@ def next_image(points: Points, ids: Sequence[str] | None = None) -> Maps:
     return maps
 
 
-def other_images(points: Points) -> Maps:
-    """The mean over all other images' density maps, each first scaled to sum 1: the centre bias of this data set.
-
-    Leave-one-out, so no image predicts itself; images without fixations are left out. NaN where there is no other.
-    """
-    n = int((np.diff(points.offsets) > 0).sum())
-    total = mean_training_map(points).double() * n
-
-    def maps(index: Index) -> Float[torch.Tensor, "batch height width"]:
-        own = sum_to_one(densities(points, index)).double()
-        rest = total - own.nan_to_num(0)
-        others = n - (~own.isnan().any(dim=(1, 2))).long()[:, None, None]
-        return min_max(torch.where(others > 0, rest / others, torch.nan).float())
-
-    return maps
-
-
-def half_against_half(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SIZE) -> HumanRow:
+def half_against_half(points: Points) -> HumanRow:
     """Half of the observers of each image predict the other half: the 1st, 3rd, ... are predicted by the 2nd, 4th, ...
 
     Observers are counted within the image in the order of their numbers (15 observers 0..14: 1, 3, .., 13 predict
     0, 2, .., 14). The scores are those of half as many observers; for CC see `spearman_brown`. An image with one
     observer has a NaN map.
     """
-    second = every_second(stimuli)
-    predictors, predicted = (grid_points(only(stimuli, keep), human, size) for keep in (second, ~second))
-    return HumanRow(lambda index: densities(predictors, index), predicted, np.arange(len(stimuli)))
+    second = every_second(points)
+    predictors, predicted = only(points, second), only(points, ~second)
+    return HumanRow(lambda index: densities(predictors, index), predicted, np.arange(len(points)))
 
 
-def leave_one_out(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SIZE) -> HumanRow:
+def leave_one_out(points: Points) -> HumanRow:
     """All other observers of an image predict each one: one row a pair of image and observer.
 
     Average the scores by image first (`by_image`): images with more observers then weigh no more. Against a single
     observer's sparse map CC, KL and SIM are low whoever predicts; NSS and the AUCs have no such bias.
     """
-    pairs, image = by_observer(stimuli)
-    single, everyone = grid_points(pairs, human, size), grid_points(stimuli, human, size)
+    single, image = by_observer(points)
 
     def maps(index: Index) -> Float[torch.Tensor, "batch height width"]:
-        rest = counts(everyone, image[index]) - counts(single, index)
+        rest = counts(points, image[index]) - counts(single, index)
         alone = rest.amax(dim=(1, 2)) <= 0
         found = min_max(blur(rest, single.sigma_px[index]))
         found[alone] = torch.nan

@@ -1,6 +1,7 @@
 """Do observers agree where to look? The mean pairwise CC between the observers' own density maps, image by image."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 
-from gazetune.data.selection import by_observer
 from gazetune.data.stimuli import Stimuli, rows_of
 from gazetune.maps import MAP_SIZE, Human, Points, gaussian_matrix, grid_points
-from gazetune.metrics.score import batches
+from gazetune.observers import by_observer
 
 RANK_TOLERANCE = 3e-5  # of the largest singular value; what is cut changes a CC by about 1e-9 (sigma 15 on 224)
 FLAT = 1e-12  # variance of a map beside its energy, below which it is constant but for rounding
@@ -28,24 +28,23 @@ def consistency(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SI
     Raises:
         InputError: an option of `human` needs a column that the fixations do not have.
     """
-    parts = [_agreement(stimuli.take(index), human or Human(), size) for index in batches(len(stimuli))]
-    number, mean = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
-    return pd.DataFrame({"image": list(stimuli.ids), "n_observers": number.astype(int), "consistency": mean})
-
-
-def _agreement(stimuli: Stimuli, human: Human, size: int) -> Float[np.ndarray, "2 image"]:
-    """Number of observers and mean pairwise CC, image by image."""
-    pairs, image = by_observer(stimuli)
-    points = grid_points(pairs, human, size)
-    found = np.full((2, len(stimuli)), np.nan)
-    for i in range(len(stimuli)):
-        index = np.arange(*np.searchsorted(image, [i, i + 1]))
-        agreement = pairwise_cc(points, index) if len(index) else np.empty((0, 0))
-        seen = ~np.isnan(agreement.diagonal())
-        n = int(seen.sum())
-        mean = (agreement[np.ix_(seen, seen)].sum() - n) / (n * (n - 1)) if n > 1 else np.nan
-        found[:, i] = n, mean
+    found = agreement(grid_points(stimuli, human, size))
+    found.insert(0, "image", list(stimuli.ids))
     return found
+
+
+def agreement(points: Points) -> pd.DataFrame:
+    """One row an image: n_observers and consistency, as `consistency` gives them, from the points of a run."""
+    pairs, image = by_observer(points)
+    bounds = np.searchsorted(image, np.arange(len(points) + 1))
+    number, mean = np.zeros(len(points), dtype=int), np.full(len(points), np.nan)
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        found = pairwise_cc(pairs, np.arange(start, stop)) if stop > start else np.empty((0, 0))
+        seen = ~np.isnan(found.diagonal())
+        n = number[i] = int(seen.sum())
+        if n > 1:
+            mean[i] = (found[np.ix_(seen, seen)].sum() - n) / (n * (n - 1))
+    return pd.DataFrame({"n_observers": number, "consistency": mean})
 
 
 def pairwise_cc(points: Points, index: Int[np.ndarray, " map"]) -> Float[np.ndarray, "map map"]:

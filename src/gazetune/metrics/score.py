@@ -13,7 +13,7 @@ from torch import Tensor
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, counts, densities, grid_points, is_constant
 from gazetune.metrics import METRICS, Metric
-from gazetune.priors import fixation_counts, mean_training_map
+from gazetune.priors import Priors, of_training
 
 BATCH = 16  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
 
@@ -50,8 +50,7 @@ def by_batch(function: Callable[[Index], Result], n: int) -> list[Result]:
 def score_points(
     maps: Maps,
     points: Points,
-    elsewhere: Float[Tensor, "height width"],
-    prior: Float[Tensor, "height width"],
+    priors: Priors,
     metrics: Mapping[str, Metric],
 ) -> pd.DataFrame:
     """Each metric of each map against the fixations of its image, and the reason where a value is missing.
@@ -59,8 +58,8 @@ def score_points(
     Args:
         maps: the attention maps of a batch of images.
         points: the fixations, image by image.
-        elsewhere: fixations per pixel of the training images: the negatives of the shuffled AUC.
-        prior: where the training images are looked at, sum 1: for the information gain and the partial correlation.
+        priors: what other images tell: their fixations are the negatives of the shuffled AUC, their mean map is the
+            prior of the information gain and the partial correlation.
         metrics: what to compute; each takes the maps that it says it needs.
 
     Raises:
@@ -72,8 +71,8 @@ def score_points(
             "attention": _of_size(maps(index), points.size),
             "density": densities(points, index),
             "fixations": counts(points, index),
-            "elsewhere": elsewhere[None],
-            "prior": prior[None],
+            "elsewhere": priors.elsewhere(index),
+            "prior": priors.mean_map(index),
         }
         unusable = {
             "fixations": np.where(given["fixations"].sum((1, 2)) > 0, "", "no fixation"),
@@ -124,7 +123,7 @@ def _values(
         values[:] = metric.function(*(given[need] for need in metric.needs)).double().numpy()
     elif fine.any():
         kept = torch.from_numpy(fine)
-        maps = (given[need][kept] if need in unusable else given[need] for need in metric.needs)
+        maps = (given[need][kept] if len(given[need]) == len(fine) else given[need] for need in metric.needs)
         values[fine] = metric.function(*maps).double().numpy()
     return values
 
@@ -156,8 +155,7 @@ def score(
     table = score_points(
         lambda index: maps[torch.from_numpy(index)],
         points,
-        fixation_counts(others),
-        mean_training_map(others),
+        of_training(others),
         metrics or METRICS,
     )
     table.insert(0, "image", list(stimuli.ids))

@@ -10,7 +10,7 @@ import jinja2
 from gazetune.metrics import Metric
 from gazetune.report.words import answer, number, p_value, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
-from gazetune.tables import ROWS
+from gazetune.tables.rows import ROWS
 
 ALT = {
     "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",

@@ -2,23 +2,23 @@
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from gazetune.report.words import answer, number, p_value, table_rows
-from gazetune.tables import ROWS
+from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
     """Print alignment, tests and accuracy of every data set of a run, and where the report lies."""
     labels, roles, metrics = summary["_labels"], summary["_roles"], summary["_metrics"]
     for dataset, about in summary["datasets"].items():
-        table = Table(
-            title=f"{dataset}: means over {about['images']['test']} test images (SD: report.html)", title_justify="left"
-        )
+        title = f"{dataset}: means over {about['images']['test']} test images (SD: report.html)"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         rows = table_rows(summary, dataset, labels, list(metrics), spread=False)
         for name in ("", *(row[0] for row in rows)):  # models side by side: there may be many metrics
-            table.add_column(name, justify="right" if name else "left")
+            table.add_column(name, justify="right" if name else "left", no_wrap=not name)
         for i, (name, metric) in enumerate(metrics.items(), start=1):
             table.add_row(metric.heading or name, *(row[i] for row in rows))
         console.print(table)
@@ -31,13 +31,14 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
 
 
 def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> Table:
-    """The tuned models against everything else; tests.csv has every pair."""
-    table = Table(title="paired t-tests of the tuned model (all pairs: tests.csv)", title_justify="left")
+    """The tuned models against the others, the centre prior and the human ceiling; tests.csv has every pair."""
+    title = "paired t-tests of the tuned model (all pairs: tests.csv)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("metric", "against", "n", "difference [95 %]", "t", "p", "d"):
         table.add_column(name, justify="left" if name in ("metric", "against") else "right", no_wrap=True)
     tuned = {key for key, role in roles.items() if role == "tuned"}
     for t in summary["tests"]:
-        if t["dataset"] == dataset and t["first"] in tuned:
+        if t["dataset"] == dataset and t["first"] in tuned and t["second"] in {CEILING, *PRIORS[:1], *roles}:
             interval = f"{number(t['difference'])} [{number(t['ci_low'])}, {number(t['ci_high'])}]"
             rival = ROWS.get(t["second"], labels.get(t["second"], t["second"]))
             name = metrics[t["metric"]].label or t["metric"]

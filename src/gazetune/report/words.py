@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.tables import MEAN_MAP, ROWS
+from gazetune.tables.rows import PRIORS, ROWS
 
 
 def number(value: float | str | None, digits: int = 3) -> str:
@@ -41,7 +41,7 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
     reference = next(k for k, role in roles.items() if role == "reference")
     if tuned is None:
         return f"{len(roles)} models were compared on the same images; nothing was trained."
-    rivals = [reference, *(k for k, role in roles.items() if role == "control"), MEAN_MAP]
+    rivals = [reference, *(k for k, role in roles.items() if role == "control"), *PRIORS[:1]]
     sentences = []
     for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
         parts = [_against(summary, dataset, metric, tuned, rival, labels) for rival in rivals]

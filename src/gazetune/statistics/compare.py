@@ -1,6 +1,6 @@
 """Every pair of rows of a table of scores, tested over the images they share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import combinations
 
@@ -21,6 +21,7 @@ def compare(
     metrics: Sequence[str],
     order: Sequence[str],
     generator: np.random.Generator | None = None,
+    models: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """One row per data set, metric and pair of models: the paired tests of the later against the earlier in `order`.
 
@@ -30,25 +31,29 @@ def compare(
     Args:
         scores: dataset, image, model (a key such as `tuned-s42`) and one column per metric.
         metrics: the columns to test. order: the model keys, reference first.
+        models: pairs without any of these are left out (a prior against another prior); all pairs by default.
         generator: seeds the bootstrap. Every data set starts from the same seed, so that its intervals do not
             depend on which other data sets, metrics or models stand in the table.
     """
     seed = int((generator or np.random.default_rng(SEED)).integers(2**63))
     tables = []
     for dataset, part in scores.groupby("dataset", sort=False):
-        pairs = list(_pairs(part, metrics, order))
+        pairs = list(_pairs(part, metrics, order, set(order if models is None else models)))
         if pairs:
             tables.append(_tested(pairs, np.random.default_rng(seed)))
             tables[-1].insert(0, "dataset", dataset)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _pairs(part: pd.DataFrame, metrics: Sequence[str], order: Sequence[str]) -> Iterator[Compared]:
+def _pairs(
+    part: pd.DataFrame, metrics: Sequence[str], order: Sequence[str], models: Collection[str]
+) -> Iterator[Compared]:
     for metric in metrics:
         wide = part.pivot(index="image", columns="key", values=metric)
         present = [key for key in order if key in wide and wide[key].notna().any()]
         for second, first in combinations(present, 2):
-            yield metric, first, second, wide[first].to_numpy(), wide[second].to_numpy()
+            if first in models or second in models:
+                yield metric, first, second, wide[first].to_numpy(), wide[second].to_numpy()
 
 
 def _tested(pairs: Sequence[Compared], generator: np.random.Generator) -> pd.DataFrame:

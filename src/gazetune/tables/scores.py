@@ -1,0 +1,126 @@
+"""Scores per data set: humans, priors and models on the same images."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gazetune.attention.extract import class_names, read_maps
+from gazetune.maps import Points, densities, min_max, upsampled
+from gazetune.metrics import Metric
+from gazetune.metrics.baselines import by_image, half_against_half, leave_one_out, next_image
+from gazetune.metrics.saliency import entropy_bits
+from gazetune.metrics.score import Index, Maps, batches, score_points
+from gazetune.parity.predict import class_places, predictions
+from gazetune.prepared import NO_FIXATION, Prepared
+from gazetune.priors import Prior, Priors, of_others, of_training, one_each
+from gazetune.progress import say
+from gazetune.run import Run
+from gazetune.tables.rows import GAUSSIAN, HALF, HUMAN, MEAN_MAP, NEXT, ONE_OUT, OTHERS, Models, maps_folder
+
+Scored = dict[tuple[str, int | None, str], pd.DataFrame]  # model, seed, what its maps are -> one row an image
+
+
+def write_scores(
+    run: Run, test: Prepared, training: Prepared, models: Models, attention: str, metrics: Mapping[str, Metric]
+) -> list[str]:
+    """Score humans, priors and every model on the test images of a data set: `scores/NAME.csv`.
+
+    The centre prior and the negatives of the shuffled AUC come from the training images; where there are none, because
+    nothing was trained, from all other test images.
+    """
+    rows = test.rows("test")
+    points, seen = test.points.take(rows), training.points.take(training.rows("train"))
+    priors = of_training(seen) if len(seen) else of_others(points)
+    ids = [str(image) for image in test.table["image"].iloc[rows]]
+    scored = _human_rows(points, priors, metrics) | _prior_rows(points, priors, ids, metrics)
+    for key, (name, seed) in models.items():
+        grids = read_maps(run, maps_folder(test.name, key))["grid"]
+        scored[name, seed, attention] = score_points(partial(_enlarged, grids, points.size), points, priors, metrics)
+    for (name, _, _), part in scored.items():
+        constant = int((part["reason"] == "constant map").sum())
+        if constant:
+            say(f"warning: {constant} of {len(rows)} maps of '{name}' are constant and have no score")
+    table = _stacked(test, rows, scored, ("model", "seed", "attention"))
+    ordered = [c for c in table if c not in (*metrics, "reason")]
+    written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
+    return written + _write_predictions(run, test, rows, models)
+
+
+def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -> Scored:
+    """The entropy of the human maps, and how well humans predict humans: by halves, and all others each single one."""
+    n = len(points)
+    entropy = np.empty(n)
+    for index in batches(n):
+        entropy[index] = entropy_bits(densities(points, index)).double().numpy()
+    empty = [NO_FIXATION if count == 0 else None for count in np.diff(points.offsets)]
+    human = pd.DataFrame({"entropy_bits": entropy, "reason": pd.Series(empty, dtype=object)})
+    halves, single = half_against_half(points), leave_one_out(points)
+    by_halves = score_points(halves.maps, halves.points, priors, metrics)
+    single_scores = score_points(single.maps, single.points, one_each(priors, single.image), metrics)
+    one_out = by_image(single_scores, single, n)
+    alone = one_out[list(metrics)].isna().all(axis=1).to_numpy()
+    one_out["reason"] = [e or ("fewer than two observers" if a else None) for e, a in zip(empty, alone, strict=True)]
+    return {
+        (HUMAN, None, "density"): human,
+        (HALF, None, "density"): by_halves,
+        (ONE_OUT, None, "density"): one_out,
+    }
+
+
+def _prior_rows(points: Points, priors: Priors, ids: Sequence[str], metrics: Mapping[str, Metric]) -> Scored:
+    """What can be said of an image without seeing it."""
+    maps = {GAUSSIAN: priors.gaussian, MEAN_MAP: priors.mean_map}
+    found: dict[str, Maps] = {row: partial(_scaled, prior) for row, prior in maps.items()}
+    if not priors.from_training:
+        del found[MEAN_MAP]  # it is the mean of the other images then
+    found |= {OTHERS: partial(_scaled, of_others(points).mean_map), NEXT: next_image(points, ids)}
+    return {(row, None, "prior"): score_points(m, points, priors, metrics) for row, m in found.items()}
+
+
+def _scaled(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:
+    return min_max(prior(index)).expand(len(index), -1, -1)
+
+
+def _enlarged(grids: Float[Tensor, "image h w"], size: int, index: Index) -> Float[Tensor, "batch height width"]:
+    return upsampled(grids[torch.from_numpy(index)], size)
+
+
+def _stacked(
+    test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]
+) -> pd.DataFrame:
+    """Tables over the same images, one below the other, each with its names in front."""
+    images = test.table["image"].to_numpy()[rows]
+    frames = []
+    for values, part in parts.items():
+        first = {"dataset": test.name, "image": images, **dict(zip(names, values, strict=True))}
+        frames.append(pd.concat([pd.DataFrame(first).astype({"seed": "Int64"}), part], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Models) -> list[str]:
+    """`scores/NAME-predictions.csv`, where the images have labels and the models a head for these classes."""
+    labels = test.table["label"].iloc[rows]
+    labelled = np.flatnonzero((labels.notna() & (labels >= 0)).to_numpy(dtype=bool)) if test.classes else np.array([])
+    if not len(labelled):
+        return []
+    if len(labelled) < len(rows):
+        say(f"warning: {len(rows) - len(labelled)} of {len(rows)} test images have no label; accuracy is of the others")
+    wanted, right = labels.to_numpy(dtype=object)[labelled].astype(np.int64), {}
+    for key in models:
+        folder = maps_folder(test.name, key)
+        logits = read_maps(run, folder).get("logits")
+        place = None if logits is None else class_places(test.classes, class_names(run, folder), logits.shape[1])
+        if logits is not None and place is not None:
+            right[models[key]] = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])
+        elif logits is not None:
+            say(f"warning: '{key}' does not tell the classes of '{test.name}' apart; its accuracy is not counted")
+    if not right:
+        return []
+    return [
+        run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows[labelled], right, ("model", "seed")))
+    ]

@@ -1,0 +1,81 @@
+"""images.csv, tests.csv, predictions.csv and summary.json: what was scored, put together and tested."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import pandas as pd
+
+from gazetune.metrics.baselines import share_of_ceiling
+from gazetune.parity.predict import accuracy
+from gazetune.prepared import Prepared, load_prepared
+from gazetune.run import SUMMARY, Json, Run
+from gazetune.statistics.compare import compare, describe
+from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, test_order
+
+
+def write_tables(
+    run: Run,
+    scored: Mapping[str, Collection[str]],
+    roles: Mapping[str, str],
+    metrics: Sequence[str],
+    sizes: Collection[tuple[int, int]],
+    about: Mapping[str, Json],
+) -> list[str]:
+    """images.csv, tests.csv, predictions.csv and summary.json from the scores of these data sets.
+
+    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment).
+    """
+    scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
+    tests = compare(keyed(scores), metrics, test_order(roles), models=roles)
+    states = {key: f"checkpoints/{key}/training.json" for key in roles}
+    summary: dict[str, Json] = {
+        **about,
+        "datasets": {name: _datasets(load_prepared(run, name, sizes)) for name in scored},
+        "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
+        "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles])).to_dict("records"),
+        "tests": tests.to_dict("records"),
+    }
+    written = [run.write_table("images", scores), run.write_table("tests", tests)]
+    for kind in PARTS:
+        files = [f"scores/{name}-{kind}" for name, files in scored.items() if f"scores/{name}-{kind}.csv" in files]
+        if files:
+            table = pd.concat([run.table(file) for file in files], ignore_index=True)
+            written.append(run.write_table(kind, table))
+            summary |= PARTS[kind](table)
+    return [*written, run.write_json(SUMMARY, summary)]
+
+
+def _datasets(prepared: Prepared) -> dict[str, Json]:
+    """How many images and fixations each split has, and how many were left out for what reason."""
+    table = prepared.table
+    used = {split: len(prepared.rows(split)) for split in ("train", "validation", "test")}
+    why = table["reason"].fillna("").str.split(":", regex=False).str[0]
+    outside = table["outside"].map(lambda n: f"{n} fixations outside the image, left out" if n else None)
+    reasons = table[["image", "split"]].assign(reason=table["reason"].fillna(outside))
+    return {
+        "images": used,
+        "fixations": int(table["fixations"].sum()),
+        "fixations_outside_their_image": int(table["outside"].sum()),
+        "images_with_a_reason": why[why != ""].value_counts().to_dict(),
+        "reasons": reasons[reasons["reason"].notna()].to_dict("records"),
+        "citation": prepared.citation,
+    }
+
+
+def _with_share(means: pd.DataFrame) -> pd.DataFrame:
+    """The means with `share_of_ceiling`: of the way from the centre prior to humans by halves, over the same images."""
+    shares = pd.Series(float("nan"), index=means.index)
+    for _, part in means.groupby(["dataset", "metric"], sort=False):
+        known = part.set_index("model")["mean"]
+        prior = next((row for row in PRIORS if row in known), None)
+        if prior is not None and CEILING in known:
+            shares[part.index] = share_of_ceiling(part["mean"], known[prior], known[CEILING])
+    return means.assign(share_of_ceiling=shares)
+
+
+def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
+    groups = keyed(table).groupby(["dataset", "key"], sort=False)
+    return {"accuracy": [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]}
+
+
+# what the scoring of a data set may leave beside its scores: NAME.csv of the run, and what the summary says of it
+PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {"predictions": _accuracy}
