@@ -8,7 +8,7 @@ from scipy import stats
 from gazetune.data.splits import members, split_of
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
 from gazetune.data.synthetic import World, load_synthetic
-from gazetune.experiment import load_experiment
+from gazetune.loading import load_experiment
 from gazetune.maps import Human, densities, density, grid_points
 from gazetune.metrics import METRICS
 from gazetune.metrics.baselines import (

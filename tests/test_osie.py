@@ -7,7 +7,7 @@ import torch
 from gazetune import Run, attention_maps, density, load_backbone, load_osie, score
 from gazetune.commands import run_experiment
 from gazetune.data.splits import members, split_of
-from gazetune.experiment import load_experiment
+from gazetune.loading import load_experiment
 from gazetune.maps import grid_points, min_max
 from gazetune.priors import mean_training_map
 

@@ -34,6 +34,9 @@ Output = Annotated[Path | None, typer.Option(help="The run directory (default: r
 Resume = Annotated[bool, typer.Option("--resume", help="Go on in an existing run directory; finished stages are kept.")]
 Limit = Annotated[int | None, typer.Option(min=2, help="At most this many images of each split.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", "--seed", help="Train once per seed, e.g. 42 or 0,1,2.")]
+Controls = Annotated[
+    str | None, typer.Option(help="Controls to add: any of shuffled,centre,uniform,distillation (lambda 0).")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out image files that cannot be read, and list them.")]
@@ -69,6 +72,7 @@ def run(
     resume: Resume = False,
     limit: Limit = None,
     seeds: Seeds = None,
+    controls: Controls = None,
     device: Device = "auto",
     precision: Precision = None,
     skip_bad: SkipBad = False,
@@ -95,6 +99,7 @@ def train(
     resume: Resume = False,
     limit: Limit = None,
     seeds: Seeds = None,
+    controls: Controls = None,
     device: Device = "auto",
     precision: Precision = None,
     skip_bad: SkipBad = False,
@@ -126,6 +131,50 @@ def score(
     from gazetune.commands import score_run
 
     _show(score_run(run, data or [], device=device, skip_bad=skip_bad, allow_code=allow_code), as_json)
+
+
+COMPARE = """Examples:
+
+gazetune compare --images photos --fixations fixations.csv --model google/vit-base-patch16-224 --maps deepgaze
+
+gazetune compare --data osie=data/osie --model WEIGHTS --model runs/osie-s42/checkpoints/tuned --held-out
+"""
+
+
+@app.command(epilog=COMPARE)
+def compare(
+    images: Annotated[Path | None, typer.Option(help="The folder of your photos.")] = None,
+    fixations: Annotated[Path | None, typer.Option(help="Your CSV: image, observer, x, y.")] = None,
+    data: Annotated[str | None, typer.Option(help="Instead: a data set by its reader.", metavar="READER=PATH")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A hub name, a folder or RUN/checkpoints/NAME; repeat.", metavar="[NAME=]WEIGHTS"),
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(help="Ready-made saliency maps, PNG or NPY, named as the photos; repeat.", metavar="[NAME=]DIR"),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The run directory.")] = Path("runs/compare"),
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Leave out images that a compared checkpoint was trained or chosen on.")
+    ] = False,
+    all_images: Annotated[bool, typer.Option("--all-images", help="Keep them.")] = False,
+    resume: Resume = False,
+    limit: Annotated[int | None, typer.Option(min=2, help="At most this many images.")] = None,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    dry_run: DryRun = False,
+    settings: Settings = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score models, and maps of any other system, against your observers; no training. The first is the reference."""
+    given = {k: v for k, v in locals().items() if k not in ("as_json", "debug", "model", "maps")}
+    refuse_if_busy(output)
+    from gazetune.commands import compare_models
+
+    _show(compare_models(models=model or [], maps=maps or [], **given), as_json)
 
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")

@@ -1,8 +1,6 @@
 """What the commands do: settings from the command line, the stages in order, the summary back."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,12 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
+from gazetune.comparison import comparison, without_training_images
 from gazetune.data import READERS, Stimuli
-from gazetune.data.synthetic import load_synthetic
 from gazetune.errors import InputError
-from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
+from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
+from gazetune.loading import experiment_names, lay_over, load_data, load_experiment, name_and_path, other_data, parse
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.plan import parts_of, print_plan, require_parts
@@ -33,6 +32,7 @@ def run_experiment(
     resume: bool = False,
     limit: int | None = None,
     seeds: str | None = None,
+    controls: str | None = None,
     device: str = "auto",
     precision: str | None = None,
     skip_bad: bool = False,
@@ -43,20 +43,65 @@ def run_experiment(
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
     chosen, output = _resolved(experiment, output, resume, settings or ())
-    chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pick_device(device))
+    chosen = _with_options(
+        chosen, data or (), weights, limit, seeds, controls, precision, skip_bad, pick_device(device)
+    )
     run = Run(output or chosen.default_output)
+    return _execute(chosen, run, resume, device, allow_code, dry_run, train_only)
+
+
+def compare_models(
+    models: Sequence[str],
+    maps: Sequence[str],
+    data: str | None = None,
+    images: Path | None = None,
+    fixations: Path | None = None,
+    output: Path | None = None,
+    held_out: bool = False,
+    all_images: bool = False,
+    resume: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+    skip_bad: bool = False,
+    dry_run: bool = False,
+    settings: Sequence[str] | None = None,
+    allow_code: bool = False,
+) -> dict[str, Any] | None:
+    """Score models and folders of maps against the same observers, training nothing, and return the summary."""
+    given = comparison(models, maps, data, images, fixations)
+    if limit is not None:
+        given["limit"] = limit
+    for setting in settings or ():
+        lay_over(given, setting)
+    chosen = parse({**given, "skip_bad": skip_bad}, "compare")
+    if not all_images:
+        chosen = without_training_images(chosen, held_out)
+    run = Run(output or Path("runs") / "compare")
+    return _execute(chosen, run, resume, device, allow_code, dry_run)
+
+
+def _execute(
+    experiment: Experiment,
+    run: Run,
+    resume: bool,
+    device: str,
+    allow_code: bool,
+    dry_run: bool,
+    train_only: bool = False,
+) -> dict[str, Any] | None:
+    """All stages in order; the summary, or None where only the plan was asked for, or only training."""
     if dry_run:
-        print_plan(chosen, run, _load)
+        print_plan(experiment, run, load_data)
         return None
     if run.file(CONFIG).is_file() and not resume:
         raise InputError(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
-    stimuli = _load(chosen.data) if not resume else _load_if_there(chosen.data)
+    stimuli = load_data(experiment.data) if not resume else _load_if_there(experiment.data)
     if stimuli is not None:
-        require_parts(chosen, parts_of(chosen, stimuli))
-    job = _job(chosen, run, device, allow_code)
+        require_parts(experiment, parts_of(experiment, stimuli))
+    job = _job(experiment, run, device, allow_code)
     if stimuli is None and not is_prepared(job, job.main):
         raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")
     with run.locked():
@@ -81,10 +126,10 @@ def score_run(
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
     job = _job(experiment, run, device, allow_code)
-    others = [_other(text, experiment) for text in data]
+    others = [other_data(text, experiment) for text in data]
     with run.locked():
         if not is_prepared(job, job.main):
-            pipeline.prepare(job, _load(experiment.data))
+            pipeline.prepare(job, load_data(experiment.data))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
@@ -103,7 +148,7 @@ def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job
 def _load_if_there(data: Data) -> Stimuli | None:
     """The data; None, said aloud, where they are gone: a run that is gone on with may hold what it needs."""
     try:
-        return _load(data)
+        return load_data(data)
     except InputError as reason:
         say(f"warning: {reason} Going on with what the run holds.")
         return None
@@ -117,6 +162,7 @@ def inventory() -> dict[str, list[str]]:
         "metrics": list(METRICS),
         "attention methods": list(METHODS),
         "targets": list(TARGETS),
+        "controls": list(CONTROLS),
         "runs": [str(p.parent) for p in sorted(Path("runs").glob(f"*/{CONFIG}"))],
     }
 
@@ -129,16 +175,6 @@ def _summary(job: Job) -> dict[str, Any]:
         "_run": job.run.path,
     }
     return {**job.run.json(SUMMARY), **extra}
-
-
-def _load(data: Data) -> Stimuli:
-    if data.kind == "synthetic":
-        return load_synthetic(data.world)
-    if data.path is None:
-        raise InputError(
-            f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
-        )
-    return READERS[data.kind](Path(data.path))
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
@@ -163,6 +199,7 @@ def _with_options(
     weights: str | None,
     limit: int | None,
     seeds: str | None,
+    controls: str | None,
     precision: str | None,
     skip_bad: bool,
     device: torch.device,
@@ -170,7 +207,7 @@ def _with_options(
     """The experiment with the options of the command line in place of its own settings."""
     settings = experiment.model_dump(exclude_none=True)
     for text in data:
-        name, path = _name_and_path(text, experiment.data.kind)
+        name, path = name_and_path(text, experiment.data.kind)
         if name != experiment.data.kind:
             raise InputError(
                 f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.data.kind}'."
@@ -178,13 +215,18 @@ def _with_options(
         settings["data"]["path"] = str(Path(path).expanduser().absolute())
     if weights is not None:
         folder = Path(weights).expanduser()
-        for model in settings["models"].values():
+        for model in (m for m in settings["models"].values() if "maps" not in m):
             model["weights"] = str(folder.absolute()) if folder.is_dir() else weights
     if seeds is not None:
         try:
             settings["seeds"] = tuple(int(s) for s in seeds.split(","))
         except ValueError:
             raise InputError(f"--seeds needs whole numbers, e.g. 0,1,2; got '{seeds}'.") from None
+    if controls is not None:
+        try:
+            settings = with_controls(settings, tuple(c.strip() for c in controls.split(",")))
+        except ValueError as reason:
+            raise InputError(f"--controls {controls}: {reason}") from None
     if limit is not None:
         settings["limit"] = limit
     settings["skip_bad"] = skip_bad or experiment.skip_bad
@@ -195,26 +237,3 @@ def _with_options(
     ):  # written down as what it is, so that going on elsewhere is the same
         settings["training"]["precision"] = resolved_precision("auto", device)
     return parse(settings, experiment.name)
-
-
-def _other(text: str, experiment: Experiment) -> Stimuli:
-    """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
-    reader_and_name, path = _name_and_path(text)
-    reader, _, name = reader_and_name.partition(":")
-    name = name or reader
-    if name == experiment.data.kind:
-        raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
-    if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
-        raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
-
-
-def _name_and_path(text: str, default: str | None = None) -> tuple[str, str]:
-    name, found, path = text.partition("=")
-    if not found:
-        if default is None:
-            raise InputError(f"--data needs NAME=PATH here, NAME being one of {', '.join(READERS)}; got '{text}'.")
-        return default, text
-    if name.partition(":")[0] not in READERS:
-        raise InputError(f"--data {text}: there is no data set '{name}'; there are {', '.join(READERS)}.")
-    return name, path

@@ -1,18 +1,15 @@
 """One frozen model = one YAML file = one experiment."""
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gazetune.attention import METHODS
 from gazetune.data import READERS
 from gazetune.data.splits import Split
 from gazetune.data.synthetic import World
-from gazetune.errors import InputError
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
@@ -20,7 +17,7 @@ from gazetune.tables.rows import ROWS
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS
 
-BUILT_IN = resources.files("gazetune") / "experiments"
+FOR_ALL = ("precision", "batch_size", "checkpoint_seconds", "shuffle_seed")  # of training: the same for every model
 
 
 class _Frozen(BaseModel):
@@ -28,10 +25,16 @@ class _Frozen(BaseModel):
 
 
 class Data(_Frozen):
-    """Which images and fixations: a reader, where its files lie, and the rule that splits them."""
+    """Which images and fixations: a reader, where its files lie, and the rule that splits them.
+
+    images: the folder of the photos, where the reader cannot know it. held_out: runs whose training and validation
+    images keep those parts here, whatever the rule, so that models from these runs are tested on the others.
+    """
 
     kind: str
     path: str | None = None
+    images: str | None = None
+    held_out: tuple[str, ...] = ()
     world: World | None = None
     split: Split
 
@@ -42,17 +45,36 @@ class Data(_Frozen):
 
 
 class Model(_Frozen):
-    """One row of the table of models: where it starts, whether it is tuned, and towards what."""
+    """One row of the table of models: where it starts, whether it is tuned, and towards what.
 
-    weights: str
+    weights: a hub name, a folder, or `tiny`; or maps: a folder of ready-made saliency maps. training: what differs
+    from the experiment's `training` for this model.
+    """
+
+    weights: str | None = None
+    maps: str | None = None
     train: Annotated[bool, BeforeValidator(lambda value: False if value == "none" else value)] = False
     targets: str = "true_pairs"
+    training: dict[str, float | int | None] = {}
     label: str | None = None
 
     @model_validator(mode="after")
-    def _targets_exist(self) -> "Model":
+    def _fits_together(self) -> "Model":
         _known(self.targets, TARGETS, "kind of targets")
+        if (self.weights is None) == (self.maps is None):
+            raise ValueError("a model has either weights or a folder of maps")
+        if self.maps is not None and self.train:
+            raise ValueError("a folder of maps cannot be trained")
+        for setting in self.training:
+            _known(setting, [name for name in Training.model_fields if name not in FOR_ALL], "setting of one model")
         return self
+
+    @property
+    def start(self) -> str:
+        """The weights; asked of a model that has them."""
+        if self.weights is None:
+            raise ValueError(f"a model of ready-made maps has no weights: {self.maps}")
+        return self.weights
 
 
 class Entry(_Frozen):
@@ -93,10 +115,16 @@ class Experiment(_Frozen):
         for metric in self.metrics:
             if ":" not in metric:
                 _known(metric, METRICS, "metric")
+        for model in self.models.values():
+            self.training_of(model)
         reserved = set(ROWS) & set(self.models)
         if reserved:
             raise ValueError(f"'{reserved.pop()}' is a row of every table and cannot name a model")
         return self
+
+    def training_of(self, model: Model) -> Training:
+        """The settings by which a model is tuned: the experiment's, and what is the model's own."""
+        return Training.model_validate({**self.training.model_dump(), **model.training})
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model to be had: trained ones once per seed, untrained ones once."""
@@ -105,6 +133,11 @@ class Experiment(_Frozen):
             for name, model in self.models.items()
             for seed in (self.seeds if model.train else (None,))
         )
+
+    @property
+    def learns(self) -> bool:
+        """Whether any model of it is tuned."""
+        return any(model.train for model in self.models.values())
 
     def labels(self) -> dict[str, str]:
         """What each model is called in figures and reports, by key."""
@@ -116,12 +149,13 @@ class Experiment(_Frozen):
         return {entry.key: label(entry) for entry in self.entries()}
 
     def roles(self) -> dict[str, str]:
-        """Each model's part, by key: `reference`, `tuned` (true pairs), `control` (other targets) or `other`."""
+        """Each model's part, by key: `reference`, `tuned` (true pairs), `control` (else) or `other`."""
 
         def role(entry: Entry) -> str:
             if entry.name == self.reference:
                 return "reference"
-            return "other" if entry.seed is None else "tuned" if entry.model.targets == "true_pairs" else "control"
+            true = entry.model.targets == "true_pairs" and self.training_of(entry.model).lambda_attention > 0
+            return "other" if entry.seed is None else "tuned" if true else "control"
 
         return {entry.key: role(entry) for entry in self.entries()}
 
@@ -138,79 +172,29 @@ def _known(name: str, known: Any, what: str) -> None:
         raise ValueError(f"there is no {what} '{name}'; {hint}")
 
 
-def experiment_names() -> list[str]:
-    """The experiments that come with the package."""
-    return sorted(p.name.removesuffix(".yaml") for p in BUILT_IN.iterdir() if p.name.endswith(".yaml"))
+# name of a control -> what it is drawn towards, and its own settings
+CONTROLS: dict[str, dict[str, Any]] = {
+    "shuffled": {"targets": "shuffled"},
+    "centre": {"targets": "centre"},
+    "uniform": {"targets": "uniform"},
+    "distillation": {"targets": "true_pairs", "training": {"lambda_attention": 0.0}},
+}
 
 
-def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
-    """An experiment by built-in name or YAML file, with `key.sub=value` settings laid over it.
+def with_controls(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of an experiment with controls added, each starting where the first tuned model starts.
 
-    Raises InputError naming the file, the key and the nearest known key.
+    A control that the experiment has already, whatever its name, is not added again. Raises ValueError for an unknown
+    control, or if no model is tuned.
     """
-    built_in = BUILT_IN / f"{name}.yaml"
-    path = Path(name).expanduser()
-    if not built_in.is_file() and not path.is_file():
-        close = difflib.get_close_matches(name, experiment_names(), 1)
-        hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(experiment_names())}."
-        raise InputError(f"There is no experiment and no YAML file '{name}'. {hint}")
-    text = built_in.read_text() if built_in.is_file() else path.read_text(encoding="utf-8")
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as reason:
-        raise InputError(f"'{name}' is not valid YAML: {reason}") from None
-    if not isinstance(settings, dict):
-        raise InputError(f"'{name}' must be a table of settings, as in gazetune's experiments/osie.yaml.")
-    for override in overrides:
-        _lay_over(settings, override)
-    return parse(settings, name)
-
-
-def parse(settings: dict[str, Any], name: str) -> Experiment:
-    """A checked Experiment from plain settings. Raises InputError as `load_experiment` does."""
-    try:
-        return Experiment.model_validate(settings)
-    except ValidationError as wrong:
-        raise InputError(f"{name}: " + "; ".join(_in_words(error) for error in wrong.errors())) from None
-
-
-def _lay_over(settings: dict[str, Any], override: str) -> None:
-    key, found, value = override.partition("=")
-    if not found:
-        raise InputError(f"--set needs key=value, for example --set training.lr=2e-5; got '{override}'.")
-    *path, last = key.split(".")
-    for step in path:
-        settings = settings.setdefault(step, {})
-        if not isinstance(settings, dict):
-            raise InputError(f"--set {override}: '{step}' is a value, not a table of settings.")
-    parsed = yaml.safe_load(value)
-    try:
-        settings[last] = float(value) if isinstance(parsed, str) else parsed  # YAML reads 2e-5 as text
-    except ValueError:
-        settings[last] = parsed
-
-
-def _in_words(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part not in ("modulo", "hash", "given", "all_test"))
-    if error["type"] != "extra_forbidden":
-        return (
-            f"'{place}': {error['msg'].removeprefix('Value error, ')}"
-            if place
-            else error["msg"].removeprefix("Value error, ")
-        )
-    known = _fields_at(error["loc"][:-1])
-    close = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
-    return f"there is no setting '{place}'; " + (
-        f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
-    )
-
-
-def _fields_at(path: tuple[str | int, ...]) -> list[str]:
-    """The settings that exist at a place of an experiment."""
-    places: dict[str, type[BaseModel]] = {
-        "data": Data, "world": World, "human": Human, "models": Model, "training": Training,
-    }  # fmt: skip
-    found: type[BaseModel] = Experiment
-    for part in path:
-        found = places.get(str(part), found)
-    return list(found.model_fields)
+    tuned = [m for m in settings["models"].values() if m.get("train") is True]
+    if not tuned:
+        raise ValueError("controls need an experiment in which a model is tuned")
+    added = dict(settings["models"])
+    for name in names:
+        _known(name, CONTROLS, "control")
+        wanted = {"targets": "true_pairs", "training": {}, **CONTROLS[name]}
+        had = [{"targets": m.get("targets", "true_pairs"), "training": m.get("training", {})} for m in tuned]
+        if wanted not in had:
+            added[f"control_{name}"] = {"weights": tuned[0]["weights"], "train": True, **CONTROLS[name]}
+    return {**settings, "models": added}

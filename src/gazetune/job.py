@@ -51,7 +51,7 @@ def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
     Raises InputError for weights that are missing and for models whose attention cannot be read.
     """
     sizes = {}
-    for weights in dict.fromkeys(entry.model.weights for entry in experiment.entries()):
+    for weights in dict.fromkeys(e.model.start for e in experiment.entries() if e.model.maps is None):
         backbone = load_backbone(weights, experiment.image_size)
         with torch.no_grad():
             backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8))
@@ -78,7 +78,7 @@ def data_stages(job: Job, name: str, *weights: str) -> list[str]:
 def weights_of(job: Job, entry: Entry) -> str:
     """The weights that a model is evaluated with. Raises InputError naming a damaged checkpoint."""
     if entry.seed is None:
-        return entry.model.weights
+        return entry.model.start
     job.run.verify(f"train/{entry.key}")
     return str(job.run.checkpoint(entry.key))
 

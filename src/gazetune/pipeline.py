@@ -4,16 +4,21 @@ import shlex
 import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gazetune.attention import METHODS
 from gazetune.attention.extract import write_maps
+from gazetune.attention.ready import find_maps, write_ready
 from gazetune.backbones import weights_hash
 from gazetune.data import Stimuli
-from gazetune.data.splits import SplitName, Whole
+from gazetune.data.splits import NAMES, SplitName, Whole
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.figures.write import write_figures
+from gazetune.files import sha256_file
 from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
 from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points
 from gazetune.progress import say
@@ -46,28 +51,31 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
     """
     experiment, name = job.experiment, stimuli.name
     split = Whole(rule="all_test") if whole else experiment.data.split
-    subset, parts = chosen(stimuli, split, None if whole else experiment.limit)
+    limited: tuple[SplitName, ...] = NAMES if experiment.learns else ("test",)  # a limit spares work, not the priors
+    subset, parts = chosen(stimuli, split, None if whole else experiment.limit, limited)
     data, human, size = subset.fingerprint(), experiment.human, experiment.map_size
     inputs = {"data": data, "split": fingerprint(parts), "human": human.model_dump(), "map_size": size}
     points = partial(prepare_points, job.run, name, subset, parts, human, size)
     job.run.stage(f"fixations/{name}", inputs | VERSION, points)
+    seen = np.array([part in limited for part in parts], dtype=bool)  # photos that no model will see are not decoded
     for shape in sorted(set(job.sizes.values())):
-        photos = partial(prepare_photos, job.run, name, subset, shape, experiment.skip_bad)
+        photos = partial(prepare_photos, job.run, name, subset, shape, experiment.skip_bad, seen)
         stage = f"photos/{name}/{shape[0]}x{shape[1]}"
-        job.run.stage(stage, {"data": data, "skip_bad": experiment.skip_bad} | VERSION, photos)
+        taken = {"data": data, "skip_bad": experiment.skip_bad, "parts": limited}
+        job.run.stage(stage, taken | VERSION, photos)
 
 
 def train(job: Job) -> None:
     """Fine-tuning: every model of the table that learns, each against its own frozen start."""
-    data, settings = job.prepared(job.main), job.experiment.training
+    data = job.prepared(job.main)
     learning = [entry for entry in job.experiment.entries() if entry.seed is not None]
     for split in SPLITS if learning else ():
         _some(data, split)
     for entry in learning:  # what cannot be built is said before hours of training, not after
         _targets(job, entry, data)
-    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.weights for entry in learning)}
+    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.start for entry in learning)}
     for entry in learning:
-        weights = entry.model.weights
+        weights, settings = entry.model.start, job.experiment.training_of(entry.model)
         inputs = {
             "targets": entry.model.targets,
             "weights": weights_hash(weights),
@@ -119,8 +127,8 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
 
 
 def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str) -> list[str]:
-    settings, seed = job.experiment.training, entry.seed or 0
-    student, pixels = on_device(job, entry.model.weights), data.pixels(job.sizes[entry.model.weights])
+    settings, seed, start = job.experiment.training_of(entry.model), entry.seed or 0, entry.model.start
+    student, pixels = on_device(job, start), data.pixels(job.sizes[start])
     features, targets = job.run.tensors(teacher), _targets(job, entry, data)
     parts = {split: Part(pixels, data.rows(split), targets[split], features[split]) for split in SPLITS}
     keep = keeper(job.run, entry.key, student, inputs)
@@ -133,27 +141,51 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str
 
 
 def attend(job: Job, name: str) -> None:
-    """Attention extraction: the map of every model on every test image, in float32."""
+    """Attention extraction: the map of every model on every test image, in float32; ready-made maps are taken in."""
     data = job.prepared(name)
     _some(data, "test")
-    rows = data.rows("test")
     for entry in job.experiment.entries():
-        weights = weights_of(job, entry)
-        inputs = {
-            "weights": weights_hash(weights),
-            "attention": job.experiment.attention,
-            "image_size": job.experiment.image_size,
-            "images": fingerprint(data.table["image"].iloc[rows].tolist()),
-            "data": made_by(job, *data_stages(job, name, entry.model.weights)),
-        } | VERSION
+        if entry.model.maps is None:
+            _extract(job, data, entry)
+        else:
+            _take_in(job, data, entry, entry.model.maps)
 
-        def work(weights: str = weights, entry: Entry = entry, inputs: str = fingerprint(inputs)) -> list[str]:
-            backbone, pixels = on_device(job, weights), data.pixels(job.sizes[entry.model.weights])
-            method, batch_size = METHODS[job.experiment.attention], job.experiment.batch_size
-            folder = maps_folder(name, entry.key)
-            return write_maps(job.run, folder, inputs, backbone, pixels, rows, method, batch_size)
 
-        job.run.stage(f"attention/{name}/{entry.key}", inputs, work)
+def _extract(job: Job, data: Prepared, entry: Entry) -> None:
+    weights, rows, folder = weights_of(job, entry), data.rows("test"), maps_folder(data.name, entry.key)
+    inputs = {
+        "weights": weights_hash(weights),
+        "attention": job.experiment.attention,
+        "image_size": job.experiment.image_size,
+        "images": fingerprint(data.table["image"].iloc[rows].tolist()),
+        "data": made_by(job, *data_stages(job, data.name, entry.model.start)),
+    } | VERSION
+
+    def work() -> list[str]:
+        backbone, pixels = on_device(job, weights), data.pixels(job.sizes[entry.model.start])
+        method, batch_size = METHODS[job.experiment.attention], job.experiment.batch_size
+        return write_maps(job.run, folder, fingerprint(inputs), backbone, pixels, rows, method, batch_size)
+
+    job.run.stage(f"attention/{data.name}/{entry.key}", inputs, work)
+
+
+def _take_in(job: Job, data: Prepared, entry: Entry, source: str) -> None:
+    ids, size = data.table["image"].iloc[data.rows("test")].tolist(), job.experiment.map_size
+    stage, folder = f"attention/{data.name}/{entry.key}", maps_folder(data.name, entry.key)
+    if not Path(source).expanduser().is_dir() and stage in job.run.stages():
+        job.run.verify(stage)
+        say(f"'{source}' is gone; {entry.key} is scored with the maps that the run holds")
+        return
+    files = find_maps(source, ids)
+    found = fingerprint([(image, sha256_file(path)) for image, path in files.items()])
+    inputs = {
+        "maps": found,
+        "images": fingerprint(ids),
+        "map_size": size,
+        "skip_bad": job.experiment.skip_bad,
+    } | VERSION
+    work = partial(write_ready, job.run, folder, fingerprint(inputs), files, ids, size, job.experiment.skip_bad)
+    job.run.stage(stage, inputs, work)
 
 
 def score(job: Job, name: str) -> None:
@@ -204,6 +236,7 @@ def _is_current(job: Job, name: str) -> bool:
         fresh = stages[f"score/{name}"]["inputs"] == plain(_score_inputs(job, name)) and all(
             stages[f"attention/{name}/{e.key}"]["inputs"]["weights"] == weights_hash(weights_of(job, e))
             for e in job.experiment.entries()
+            if e.model.maps is None
         )
     except InputError as reason:
         say(f"warning: {reason}")

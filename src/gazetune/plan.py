@@ -1,6 +1,7 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
@@ -17,7 +18,12 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
     counts = _data(experiment, load, missing)
     models: dict[str, Backbone | None] = {}
     for entry in experiment.entries():
-        weights = entry.model.weights
+        if entry.model.maps is not None:
+            there = Path(entry.model.maps).is_dir()
+            print(f"model {entry.key}: ready-made maps in {entry.model.maps}{'' if there else ' - missing'}")
+            missing += [] if there else [f"The folder of maps '{entry.model.maps}' does not exist."]
+            continue
+        weights = entry.model.start
         if weights not in models:
             models[weights] = _loaded(weights, experiment.image_size, missing)
         backbone = models[weights]
@@ -26,14 +32,12 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             continue
         total = sum(p.numel() for p in backbone.model.parameters())
         learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
-        print(f"model {entry.key}: {entry.model.weights}; {backbone.preprocessing()}")
+        print(f"model {entry.key}: {weights}; {backbone.preprocessing()}")
         print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
         if entry.seed is not None:
-            steps = experiment.training.steps(counts["train"]) if counts else "?"
-            print(
-                f"; targets {entry.model.targets}; at most {steps} steps of {experiment.training.batch_size} images",
-                end="",
-            )
+            own = experiment.training_of(entry.model)
+            steps = own.steps(counts["train"]) if counts else "?"
+            print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
         print()
     print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
 from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
@@ -54,11 +54,14 @@ def unreadable_name(dataset: str, size: tuple[int, int]) -> str:
     return f"stimuli/{dataset}-{size[0]}x{size[1]}.json"
 
 
-def chosen(stimuli: Stimuli, split: Split, limit: int | None) -> tuple[Stimuli, tuple[SplitName, ...]]:
-    """The images that a split uses, at most `limit` of each part, with the part each belongs to."""
+def chosen(
+    stimuli: Stimuli, split: Split, limit: int | None, limited: Collection[SplitName] = NAMES
+) -> tuple[Stimuli, tuple[SplitName, ...]]:
+    """The images that a split uses, at most `limit` of each part in `limited`, with the part each belongs to."""
     parts = split_of(stimuli, split)
-    index = np.sort(np.concatenate([members(parts, name, limit) for name in NAMES]))
-    return stimuli.take(index), tuple(parts[i] for i in index)
+    found = [members(parts, name, limit if name in limited else None) for name in NAMES]
+    index = np.sort(np.concatenate(found))
+    return stimuli.take(index), tuple(p for i in index if (p := parts[i]) is not None)
 
 
 def prepare_points(
@@ -84,13 +87,15 @@ def prepare_points(
     return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
 
 
-def prepare_photos(run: Run, name: str, stimuli: Stimuli, size: tuple[int, int], skip_bad: bool) -> list[str]:
-    """Decode all photos at one size into the run's cache, and note which could not be read.
+def prepare_photos(
+    run: Run, name: str, stimuli: Stimuli, size: tuple[int, int], skip_bad: bool, wanted: Bool[np.ndarray, " image"]
+) -> list[str]:
+    """Decode the wanted photos at one size into the run's cache, and note which could not be read.
 
     Raises InputError naming the first unreadable photo, unless `skip_bad`.
     """
     target = decoded_name(name, size)
-    unreadable = decode(stimuli, size, run.file(target), skip_bad)
+    unreadable = decode(stimuli, size, run.file(target), skip_bad, wanted)
     return [target, run.write_json(unreadable_name(name, size), unreadable)]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from safetensors import safe_open
 from torch import Tensor
 
 from gazetune.attention import METHODS, Method
@@ -17,6 +18,7 @@ from gazetune.progress import track
 from gazetune.run import Run
 
 SHARD = 1024  # images a file
+READY = "ready.json"  # in a folder of ready-made maps: the sizes of the files, and why an image has none
 
 
 def forward(
@@ -79,6 +81,33 @@ def write_maps(
     for leftover in {path.name for path in run.file(folder).iterdir()} - {Path(name).name for name in written}:
         run.file(f"{folder}/{leftover}").unlink()  # of an earlier run on more images
     return written
+
+
+def open_maps(run: Run, folder: str, size: int) -> Callable[[Int[np.ndarray, " batch"]], Float[Tensor, "batch s s"]]:
+    """The maps of a model, or ready-made ones, by positions of images, 0..1 on a size x size grid.
+
+    Patch grids lie in memory and are enlarged when asked for. Ready-made maps, 200 times as large, stay on disk; every
+    shard is checked against its sha256 first.
+    """
+    names = sorted(path.name for path in run.file(folder).glob("*.safetensors"))
+    first = run.tensors(f"{folder}/{names[0]}")
+    if "map" not in first:
+        grids = read_maps(run, folder)["grid"]
+        return lambda index: upsampled(grids[torch.from_numpy(index)], size)
+    for name in names[1:]:
+        run.tensors(f"{folder}/{name}")
+
+    def ready(index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch s s"]:
+        found = torch.empty(len(index), size, size)
+        for shard in np.unique(index // SHARD):
+            with safe_open(run.file(f"{folder}/{names[shard]}"), "pt") as opened:
+                maps = opened.get_slice("map")
+                for place in np.flatnonzero(index // SHARD == shard):
+                    row = int(index[place] % SHARD)
+                    found[place] = maps[row : row + 1][0]
+        return found
+
+    return ready
 
 
 def class_names(run: Run, folder: str) -> tuple[str, ...]:

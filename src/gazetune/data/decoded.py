@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 from gazetune.data.stimuli import Stimuli
@@ -18,11 +18,13 @@ CHUNK = 64
 Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
-def decode(stimuli: Stimuli, size: tuple[int, int], path: Path, skip_bad: bool) -> dict[str, str]:
-    """Decode every image at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
+def decode(
+    stimuli: Stimuli, size: tuple[int, int], path: Path, skip_bad: bool, wanted: Bool[np.ndarray, " image"]
+) -> dict[str, str]:
+    """Decode the wanted images at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 
     The file is written beside and renamed when whole. Returns what could not be read: image id -> the reason; those
-    images are zero in the file. Raises GazetuneError where the disk has no room for it, and InputError naming the first
+    images are zero in the file, as are those that nobody wants. Raises GazetuneError where the disk has no room for it, and InputError naming the first
     unreadable photo, unless `skip_bad`; the file is then left as it was.
     """
     unreadable: dict[str, str] = {}
@@ -37,15 +39,16 @@ def decode(stimuli: Stimuli, size: tuple[int, int], path: Path, skip_bad: bool) 
             unreadable[stimuli.ids[i]] = f"unreadable: {reason}"
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter lock
-        starts = range(0, len(stimuli), CHUNK)
+        rows = np.flatnonzero(wanted)
+        starts = range(0, len(rows), CHUNK)
         for start in track(starts, "reading photos", total=len(starts)):
-            list(pool.map(one, range(start, min(start + CHUNK, len(stimuli)))))
+            list(pool.map(one, rows[start : start + CHUNK].tolist()))
     pixels.flush()
     del pixels
     if unreadable and not skip_bad:
         beside.unlink()
         first = next(unreadable[i] for i in stimuli.ids if i in unreadable).removeprefix("unreadable: ")
-        raise InputError(f"{len(unreadable)} of {len(stimuli)} images cannot be used. The first: {first}")
+        raise InputError(f"{len(unreadable)} of {len(rows)} images cannot be used. The first: {first}")
     move(beside, path)
     return unreadable
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int, UInt8
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from gazetune.attention.extract import read_maps
+from gazetune.attention.extract import open_maps
 from gazetune.figures.style import DIFFERENCE, MAP, STYLE
-from gazetune.maps import densities, upsampled
+from gazetune.maps import densities
 from gazetune.prepared import Prepared
 from gazetune.run import Run
 from gazetune.tables.rows import maps_folder
@@ -45,8 +44,7 @@ def draw_examples_of(
     human = densities(test.points, rows).numpy()
     maps = {"human": list(human)}
     for key, title in keys.items():
-        grids = read_maps(run, maps_folder(test.name, key))["grid"][torch.from_numpy(index)]
-        maps[title] = list(upsampled(grids, test.points.size).numpy())
+        maps[title] = list(open_maps(run, maps_folder(test.name, key), test.points.size)(index).numpy())
     moved = [a - b for a, b in zip(maps[keys[first]], maps[keys[reference]], strict=True)]
     about = test.table.iloc[rows]
     titles = [f"{image}\ngain {gain:+.2f}" for image, gain in zip(about["image"], gains, strict=True)]

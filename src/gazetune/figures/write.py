@@ -21,7 +21,8 @@ def write_figures(
     metrics: Mapping[str, Metric],
     sizes: Collection[tuple[int, int]],
 ) -> list[str]:
-    """`figures/alignment.png` and, where a model was tuned and has CC, `figures/examples.png`.
+    """`figures/alignment.png` and, where there is CC, `figures/examples.png`: the first tuned model against the
+    reference or, where nothing was tuned, the first other.
 
     Args:
         dataset: the one to draw. roles, labels: of each model, by key (see Experiment). sizes: of the decoded photos.
@@ -32,8 +33,8 @@ def write_figures(
     means = means[means["model"].isin([HUMAN, CEILING, prior, *roles])]
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
     reference = next(key for key, role in roles.items() if role == "reference")
-    first = next((key for key, role in roles.items() if role == "tuned"), None)
-    if first is None or "cc" not in metrics:
+    first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
+    if first is None or "cc" not in metrics or not sizes:
         return written
     scores = keyed(run.images.query("dataset == @dataset"))
     test = load_prepared(run, dataset, sizes)

@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gazetune.report.words import answer, number, p_value, table_rows
+from gazetune.report.words import answer, in_question, number, p_value, table_rows
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
@@ -18,7 +18,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         rows = table_rows(summary, dataset, labels, list(metrics), spread=False)
         for name in ("", *(row[0] for row in rows)):  # models side by side: there may be many metrics
-            table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+            table.add_column(name, justify="right" if name else "left", no_wrap=not name, overflow="fold")
         for i, (name, metric) in enumerate(metrics.items(), start=1):
             table.add_row(metric.heading or name, *(row[i] for row in rows))
         console.print(table)
@@ -31,16 +31,26 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
 
 
 def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> Table:
-    """The tuned models against the others, the centre prior and the human ceiling; tests.csv has every pair."""
-    title = "paired t-tests of the tuned model (all pairs: tests.csv)"
+    """The models in question against the others, the centre prior and the human ceiling; tests.csv has every pair."""
+    asked = in_question(roles)
+    title = "paired t-tests (all pairs: tests.csv)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("metric", "against", "n", "difference [95 %]", "t", "p", "d"):
-        table.add_column(name, justify="left" if name in ("metric", "against") else "right", no_wrap=True)
-    tuned = {key for key, role in roles.items() if role == "tuned"}
+    for name in ("metric", "model", "against", "n", "difference [95 %]", "t", "p", "d"):
+        table.add_column(name, justify="left" if name in ("metric", "model", "against") else "right", overflow="fold")
+    rivals = {CEILING, *PRIORS, *roles}
     for t in summary["tests"]:
-        if t["dataset"] == dataset and t["first"] in tuned and t["second"] in {CEILING, *PRIORS[:1], *roles}:
+        if t["dataset"] == dataset and t["first"] in asked and t["second"] in rivals:
             interval = f"{number(t['difference'])} [{number(t['ci_low'])}, {number(t['ci_high'])}]"
             rival = ROWS.get(t["second"], labels.get(t["second"], t["second"]))
             name = metrics[t["metric"]].label or t["metric"]
-            table.add_row(name, rival, str(t["n"]), interval, number(t["t"], 1), p_value(t["p"]), number(t["d"], 2))
+            table.add_row(
+                name,
+                labels[t["first"]],
+                rival,
+                str(t["n"]),
+                interval,
+                number(t["t"], 1),
+                p_value(t["p"]),
+                number(t["d"], 2),
+            )
     return table

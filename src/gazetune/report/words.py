@@ -35,18 +35,27 @@ def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:
     return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "")
 
 
+def in_question(roles: Mapping[str, str]) -> list[str]:
+    """The models that a run is about: the tuned ones or, where nothing was tuned, all but the reference."""
+    tuned = [key for key, role in roles.items() if role == "tuned"]
+    return tuned or [key for key, role in roles.items() if role == "other"]
+
+
 def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], labels: Mapping[str, str]) -> str:
     """One paragraph: did alignment rise, was it specific, is it more than the centre, what did it cost."""
-    tuned = next((k for k, role in roles.items() if role == "tuned"), None)
+    asked = in_question(roles)
     reference = next(k for k, role in roles.items() if role == "reference")
-    if tuned is None:
-        return f"{len(roles)} models were compared on the same images; nothing was trained."
-    rivals = [reference, *(k for k, role in roles.items() if role == "control"), *PRIORS[:1]]
-    sentences = []
-    for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
-        parts = [_against(summary, dataset, metric, tuned, rival, labels) for rival in rivals]
-        if any(parts):
-            sentences.append(f"{name} of the tuned model: " + "; ".join(p for p in parts if p) + ".")
+    tuned = asked[0] if asked and roles[asked[0]] == "tuned" else None
+    present = {a["model"] for a in summary["alignment"] if a["dataset"] == dataset}
+    prior = [row for row in PRIORS if row in present][:1]
+    rivals = [reference, *(k for k, role in roles.items() if role == "control"), *prior]
+    sentences = [] if tuned else [f"{len(roles)} models were compared on the same images; nothing was trained."]
+    for model in [tuned] if tuned else asked:
+        for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
+            parts = [_against(summary, dataset, metric, model, rival, labels) for rival in rivals]
+            if any(parts):
+                who = "the tuned model" if tuned else labels[model]
+                sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
     right = {a["model"]: a for a in summary.get("accuracy", []) if a["dataset"] == dataset}
     if tuned in right and reference in right:
         a, b = right[reference], right[tuned]

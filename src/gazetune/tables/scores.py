@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gazetune.attention.extract import class_names, read_maps
-from gazetune.maps import Points, densities, min_max, upsampled
+from gazetune.attention.extract import READY, class_names, open_maps, read_maps
+from gazetune.maps import Points, densities, min_max
 from gazetune.metrics import Metric
 from gazetune.metrics.baselines import by_image, half_against_half, leave_one_out, next_image
 from gazetune.metrics.saliency import entropy_bits
@@ -39,8 +39,11 @@ def write_scores(
     ids = [str(image) for image in test.table["image"].iloc[rows]]
     scored = _human_rows(points, priors, metrics) | _prior_rows(points, priors, ids, metrics)
     for key, (name, seed) in models.items():
-        grids = read_maps(run, maps_folder(test.name, key))["grid"]
-        scored[name, seed, attention] = score_points(partial(_enlarged, grids, points.size), points, priors, metrics)
+        folder = maps_folder(test.name, key)
+        part = score_points(open_maps(run, folder, points.size), points, priors, metrics)
+        ready = run.json(f"{folder}/{READY}", {})
+        part["reason"] = pd.Series(ids).map(ready.get("reasons", {})).fillna(part["reason"])
+        scored[name, seed, "ready-made" if ready else attention] = part
     for (name, _, _), part in scored.items():
         constant = int((part["reason"] == "constant map").sum())
         if constant:
@@ -86,10 +89,6 @@ def _scaled(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:
     return min_max(prior(index)).expand(len(index), -1, -1)
 
 
-def _enlarged(grids: Float[Tensor, "image h w"], size: int, index: Index) -> Float[Tensor, "batch height width"]:
-    return upsampled(grids[torch.from_numpy(index)], size)
-
-
 def _stacked(
     test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]
 ) -> pd.DataFrame:
@@ -113,7 +112,7 @@ def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Model
     wanted, right = labels.to_numpy(dtype=object)[labelled].astype(np.int64), {}
     for key in models:
         folder = maps_folder(test.name, key)
-        logits = read_maps(run, folder).get("logits")
+        logits = None if run.file(f"{folder}/{READY}").is_file() else read_maps(run, folder).get("logits")
         place = None if logits is None else class_places(test.classes, class_names(run, folder), logits.shape[1])
         if logits is not None and place is not None:
             right[models[key]] = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 
+from gazetune.attention.extract import READY
 from gazetune.metrics.baselines import share_of_ceiling
 from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
-from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, test_order
+from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, maps_folder, test_order
 
 
 def write_tables(
@@ -29,7 +30,7 @@ def write_tables(
     states = {key: f"checkpoints/{key}/training.json" for key in roles}
     summary: dict[str, Json] = {
         **about,
-        "datasets": {name: _datasets(load_prepared(run, name, sizes)) for name in scored},
+        "datasets": {n: {**_dataset(load_prepared(run, n, sizes)), "maps": _ready(run, n, roles)} for n in scored},
         "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
         "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles])).to_dict("records"),
         "tests": tests.to_dict("records"),
@@ -44,7 +45,7 @@ def write_tables(
     return [*written, run.write_json(SUMMARY, summary)]
 
 
-def _datasets(prepared: Prepared) -> dict[str, Json]:
+def _dataset(prepared: Prepared) -> dict[str, Json]:
     """How many images and fixations each split has, and how many were left out for what reason."""
     table = prepared.table
     used = {split: len(prepared.rows(split)) for split in ("train", "validation", "test")}
@@ -59,6 +60,12 @@ def _datasets(prepared: Prepared) -> dict[str, Json]:
         "reasons": reasons[reasons["reason"].notna()].to_dict("records"),
         "citation": prepared.citation,
     }
+
+
+def _ready(run: Run, name: str, keys: Collection[str]) -> dict[str, Json]:
+    """Of the models that are ready-made maps: the sizes of their files, and why an image has none."""
+    files = {key: f"{maps_folder(name, key)}/{READY}" for key in keys}
+    return {key: run.json(file) for key, file in files.items() if run.file(file).is_file()}
 
 
 def _with_share(means: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,129 @@
+"""Ready-made saliency maps of any other system: one PNG or NPY file an image, into the run like a model's attention."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gazetune.attention.extract import READY, SHARD
+from gazetune.errors import InputError
+from gazetune.maps import min_max
+from gazetune.progress import say, track
+from gazetune.run import Run
+
+KINDS = (".png", ".npy")
+NO_MAP = "no map"
+
+
+def find_maps(folder: str | Path, ids: Sequence[str]) -> dict[str, Path]:
+    """The file of each image that has one, named as the image with .png or .npy in place of its ending, or after it.
+
+    Raises InputError: no such folder, two files for one image, or no file for any.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise InputError(f"The folder of maps '{folder}' does not exist.")
+    files: dict[str, list[Path]] = {}
+    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in KINDS):
+        files.setdefault(path.relative_to(root).with_suffix("").as_posix(), []).append(path)
+    found: dict[str, Path] = {}
+    for image in ids:
+        names = dict.fromkeys((image, Path(image).with_suffix("").as_posix()))
+        fitting = [path for name in names for path in files.get(name, [])]
+        if len(fitting) > 1:
+            raise InputError(f"Two maps for the image '{image}': '{fitting[0]}' and '{fitting[1]}'. Keep one.")
+        if fitting:
+            found[image] = fitting[0]
+    if ids and not found:
+        there = f"it has '{next(iter(files))}{files[next(iter(files))][0].suffix}'" if files else "it has neither"
+        raise InputError(
+            f"No map in '{folder}' belongs to an image. Needed: PNG or NPY files named as the images, such as "
+            f"'{Path(ids[0]).stem}.png'; {there}."
+        )
+    unused = sum(map(len, files.values())) - len(found)
+    if unused:
+        say(f"{unused} files in '{folder}' belong to no image of this part of the data set")
+    return found
+
+
+def read_map(path: Path) -> Float32[np.ndarray, "height width"]:
+    """A saliency map as it is in the file: grey PNG (8 or 16 bit), or a two-dimensional NPY of numbers.
+
+    Raises InputError naming the file: not readable, in colour, or not two-dimensional.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            with Image.open(path) as opened:
+                if opened.mode == "P":
+                    raise InputError(f"'{path}' is a palette image: its numbers are no saliency. Save it as grey.")
+                values = np.asarray(opened)
+    except (OSError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError) as reason:
+        raise InputError(f"'{path}' cannot be read as a saliency map ({reason}).") from None
+    if values.ndim == 3 and values.shape[2] in (3, 4) and (values[..., :3] == values[..., :1]).all():
+        values = values[..., 0]  # grey, saved as colour
+    if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.size:
+        raise InputError(
+            f"'{path}' is no saliency map: needed one number a pixel (grey), got {values.dtype}, shape {values.shape}."
+        )
+    return values.astype(np.float32)
+
+
+def _on_grid(values: Float32[np.ndarray, "height width"], size: int) -> Float[Tensor, "1 size size"]:
+    """The map on the map grid: bilinear, antialiased where it shrinks; scaled to 0..1 unless it is faulty.
+
+    A map with negative values, NaN or infinity is left as it is, so that the table can say so.
+    """
+    given = torch.from_numpy(values)[None]
+    if given.shape[1:] != (size, size):
+        faulty = not bool(given.isfinite().all()) or bool((given < 0).any())
+        resized = interpolate(given[None], size=(size, size), mode="bilinear", align_corners=False, antialias=True)[0]
+        given = resized if faulty else resized.clamp(min=0)
+    return given if not bool(given.isfinite().all()) or bool((given < 0).any()) else min_max(given)
+
+
+def write_ready(
+    run: Run, folder: str, inputs: str, files: dict[str, Path], ids: Sequence[str], size: int, skip_bad: bool
+) -> list[str]:
+    """The maps of these images as shards in `folder`, and `ready.json`: sizes found, and why an image has none.
+
+    An image without a usable map is NaN in its shard. Raises InputError for it, unless `skip_bad`.
+    """
+    why: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    written = []
+    missing = [image for image in ids if image not in files]
+    if missing and not skip_bad:
+        raise InputError(
+            f"{len(missing)} of {len(ids)} images have no map, the first is '{missing[0]}'. Add them, or go on without "
+            f"them with --skip-bad."
+        )
+    starts = range(0, len(ids), SHARD)
+    for number, start in track(enumerate(starts), f"maps {folder.split('/')[-1]}", total=len(starts)):
+        part = ids[start : start + SHARD]
+        grid = torch.full((len(part), size, size), torch.nan)
+        for i, image in enumerate(part):
+            try:
+                if image not in files:
+                    raise InputError(NO_MAP)
+                values = read_map(files[image])
+            except InputError as reason:
+                if not skip_bad:
+                    raise
+                why[image] = str(reason) if str(reason) == NO_MAP else f"unreadable map: {reason}"
+                continue
+            shape = f"{values.shape[1]}x{values.shape[0]}"
+            sizes[shape] = sizes.get(shape, 0) + 1
+            grid[i] = _on_grid(values, size)[0]
+        name = f"{folder}/{number:05d}.safetensors"
+        written.append(run.write_tensors(name, {"map": grid}, inputs=inputs))
+    for shape, n in sizes.items():
+        if shape != f"{size}x{size}":
+            say(f"{n} of {len(ids)} maps of '{folder.split('/')[-1]}' are {shape}: resized to {size}x{size} (bilinear)")
+    return [*written, run.write_json(f"{folder}/{READY}", {"sizes": sizes, "reasons": why})]

@@ -1,0 +1,100 @@
+"""An experiment in which no model trains: any models and ready-made maps, against the same observers."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gazetune.data.splits import Given
+from gazetune.errors import InputError
+from gazetune.experiment import Experiment
+from gazetune.loading import name_and_path, trained_on
+from gazetune.run import CONFIG, Run
+
+
+def comparison(
+    models: Sequence[str], maps: Sequence[str], data: str | None, images: Path | None, fixations: Path | None
+) -> dict[str, Any]:
+    """The settings of a comparison: every image is a test image, the first model is the reference.
+
+    Args:
+        models: hub names, folders, or checkpoints of a run (RUN/checkpoints/NAME); [NAME=]WEIGHTS.
+        maps: folders of PNG or NPY maps, [NAME=]FOLDER.
+        data: READER=PATH; or images and fixations: a folder of photos and a CSV.
+
+    Raises:
+        InputError: no model, or not one source of data, or a checkpoint that is not there.
+    """
+    if not models and not maps:
+        raise InputError("Nothing to compare: give --model WEIGHTS or --maps FOLDER, each as often as you like.")
+    if (data is None) == (fixations is None):
+        raise InputError("The observers are missing: give --images DIR --fixations CSV, or --data READER=PATH.")
+    table: dict[str, dict[str, str]] = {}
+    for text in models:
+        name, source = _named(text, table)
+        table[name] = {"weights": _weights(source), "label": text.partition("=")[0] if "=" in text else _short(source)}
+    for text in maps:
+        name, source = _named(text, table)
+        label = text.partition("=")[0] if "=" in text else Path(source).name
+        table[name] = {"maps": str(Path(source).expanduser().absolute()), "label": label}
+    if data is not None:
+        kind, path = name_and_path(data)
+        source_of_data: dict[str, Any] = {
+            "kind": kind.partition(":")[0],
+            "path": str(Path(path).expanduser().absolute()),
+        }
+    else:
+        source_of_data = {"kind": "table", "path": str(Path(str(fixations)).expanduser().absolute())}
+    if images is not None:
+        source_of_data["images"] = str(images.expanduser().absolute())
+    source_of_data["split"] = {"rule": "all_test"}
+    return {"name": "compare", "data": source_of_data, "models": table, "reference": next(iter(table))}
+
+
+def _named(text: str, taken: dict[str, Any]) -> tuple[str, str]:
+    """A name for table rows and files, and where the model lies."""
+    given, found, source = text.partition("=")
+    if not found:
+        source, given = text, _short(text)
+    name = re.sub(r"\W+", "_", given, flags=re.ASCII).strip("_") or "model"
+    number = 2
+    while (unique := name if number == 2 and name not in taken else f"{name}_{number}") in taken:
+        number += 1
+    return unique, source
+
+
+def _short(source: str) -> str:
+    """What a model is called if nobody says: the last part of its name that says something."""
+    parts = [part for part in Path(source).parts if part not in ("best", "/", ".", "..")]
+    return parts[-1] if parts else source
+
+
+def _weights(source: str) -> str:
+    """The folder of a model; for RUN/checkpoints/NAME, the best weights there."""
+    path = Path(source).expanduser()
+    if path.parent.name == "checkpoints" and (path.parents[1] / CONFIG).is_file():
+        return str(Run(path.parents[1]).checkpoint(path.name).absolute())
+    return str(path.absolute()) if path.is_dir() else source
+
+
+def without_training_images(experiment: Experiment, held_out: bool) -> Experiment:
+    """The comparison on images that no compared model was trained on, as far as their runs tell.
+
+    Raises InputError if there are such images and nobody said `held_out`.
+    """
+    runs: dict[str, tuple[str, int]] = {}
+    for name, model in experiment.models.items():
+        folder = Path(model.weights or "")
+        if folder.name == "best" and (folder.parents[2] / CONFIG).is_file():
+            used = trained_on(Run(folder.parents[2]), experiment.data.kind)
+            runs |= {str(folder.parents[2]): (name, len(used))} if used else {}
+    if not runs:
+        return experiment
+    if not held_out:
+        name, n = next(iter(runs.values()))
+        raise InputError(
+            f"'{name}' was trained or chosen on {n} images of a data set '{experiment.data.kind}'. Compare on the "
+            f"others with --held-out; or, if these are other images, or all are wanted, say --all-images."
+        )
+    data = experiment.data.model_copy(update={"held_out": tuple(runs), "split": Given(rule="given")})
+    return experiment.model_copy(update={"data": data})

@@ -1,0 +1,155 @@
+"""From names to things: an experiment from its YAML file, a data set through its reader."""
+
+import difflib
+import re
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gazetune.data import READERS, Stimuli, load_table
+from gazetune.data.synthetic import World, load_synthetic
+from gazetune.errors import InputError
+from gazetune.experiment import Data, Experiment, Model
+from gazetune.maps import Human
+from gazetune.run import Run
+from gazetune.training.settings import Training
+
+BUILT_IN = resources.files("gazetune") / "experiments"
+
+
+def load_data(data: Data) -> Stimuli:
+    """The data set that an experiment names. Raises InputError where it is not there or cannot be read."""
+    if data.kind == "synthetic":
+        return load_synthetic(data.world)
+    if data.path is None:
+        raise InputError(
+            f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
+        )
+    if data.images is not None and data.kind != "table":
+        raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")
+    stimuli = load_table(data.path, data.images) if data.images else READERS[data.kind](Path(data.path))
+    return _held_out(stimuli, data.held_out) if data.held_out else stimuli
+
+
+def other_data(text: str, experiment: Experiment) -> Stimuli:
+    """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
+    reader_and_name, path = name_and_path(text)
+    reader, _, name = reader_and_name.partition(":")
+    name = name or reader
+    if name == experiment.data.kind:
+        raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
+    if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
+        raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
+    return replace(load_data(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
+
+
+def name_and_path(text: str, default: str | None = None) -> tuple[str, str]:
+    """`READER[:NAME]=PATH` taken apart; without a reader, the default's."""
+    name, found, path = text.partition("=")
+    if not found:
+        if default is None:
+            raise InputError(f"--data needs NAME=PATH here, NAME being one of {', '.join(READERS)}; got '{text}'.")
+        return default, text
+    if name.partition(":")[0] not in READERS:
+        raise InputError(f"--data {text}: there is no data set '{name}'; there are {', '.join(READERS)}.")
+    return name, path
+
+
+def trained_on(run: Run, kind: str) -> dict[str, str]:
+    """The images of a data set that the models of a run were trained or chosen on: image -> its part."""
+    file = f"stimuli/{kind}.safetensors"
+    if not run.file(file).is_file():
+        return {}
+    table = run.about(file)["table"]
+    return {i: part for i, part in zip(table["image"], table["split"], strict=True) if part != "test"}
+
+
+def _held_out(stimuli: Stimuli, runs: tuple[str, ...]) -> Stimuli:
+    """The data set with a given split: what one of these runs was trained or chosen on keeps its part."""
+    used: dict[str, str] = {}
+    for run in runs:
+        used = trained_on(Run(run), stimuli.name) | used
+    return replace(stimuli, given_split=tuple(used.get(i, "test") for i in stimuli.ids))
+
+
+def experiment_names() -> list[str]:
+    """The experiments that come with the package."""
+    return sorted(p.name.removesuffix(".yaml") for p in BUILT_IN.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """An experiment by built-in name or YAML file, with `key.sub=value` settings laid over it.
+
+    Raises InputError naming the file, the key and the nearest known key.
+    """
+    built_in = BUILT_IN / f"{name}.yaml"
+    path = Path(name).expanduser()
+    if not built_in.is_file() and not path.is_file():
+        close = difflib.get_close_matches(name, experiment_names(), 1)
+        hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(experiment_names())}."
+        raise InputError(f"There is no experiment and no YAML file '{name}'. {hint}")
+    text = built_in.read_text() if built_in.is_file() else path.read_text(encoding="utf-8")
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as reason:
+        raise InputError(f"'{name}' is not valid YAML: {reason}") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"'{name}' must be a table of settings, as in gazetune's experiments/osie.yaml.")
+    for override in overrides:
+        lay_over(settings, override)
+    return parse(settings, name)
+
+
+def parse(settings: dict[str, Any], name: str) -> Experiment:
+    """A checked Experiment from plain settings. Raises InputError as `load_experiment` does."""
+    try:
+        return Experiment.model_validate(settings)
+    except ValidationError as wrong:
+        raise InputError(f"{name}: " + "; ".join(_in_words(error) for error in wrong.errors())) from None
+
+
+def lay_over(settings: dict[str, Any], override: str) -> None:
+    """Lay `key.sub=value` over plain settings. Raises InputError if it is not of that form."""
+    key, found, value = override.partition("=")
+    if not found:
+        raise InputError(f"--set needs key=value, for example --set training.lr=2e-5; got '{override}'.")
+    *path, last = key.split(".")
+    for step in path:
+        settings = settings.setdefault(step, {})
+        if not isinstance(settings, dict):
+            raise InputError(f"--set {override}: '{step}' is a value, not a table of settings.")
+    parsed = yaml.safe_load(value)
+    try:
+        settings[last] = float(value) if isinstance(parsed, str) else parsed  # YAML reads 2e-5 as text
+    except ValueError:
+        settings[last] = parsed
+
+
+def _in_words(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"] if part not in ("modulo", "hash", "given", "all_test"))
+    if error["type"] != "extra_forbidden":
+        return (
+            f"'{place}': {error['msg'].removeprefix('Value error, ')}"
+            if place
+            else error["msg"].removeprefix("Value error, ")
+        )
+    known = _fields_at(error["loc"][:-1])
+    close = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
+    return f"there is no setting '{place}'; " + (
+        f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
+    )
+
+
+def _fields_at(path: tuple[str | int, ...]) -> list[str]:
+    """The settings that exist at a place of an experiment."""
+    places: dict[str, type[BaseModel]] = {
+        "data": Data, "world": World, "human": Human, "models": Model, "training": Training,
+    }  # fmt: skip
+    found: type[BaseModel] = Experiment
+    for part in path:
+        found = places.get(str(part), found)
+    return list(found.model_fields)
