@@ -54,7 +54,8 @@ def of_others(points: Points) -> Priors:
     def mean_map(index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch height width"]:
         own = sum_to_one(densities(points, index)).double()
         others = seen - (~own.isnan().any(dim=(1, 2))).long()[:, None, None]
-        return torch.where(others > 0, (total - own.nan_to_num(0)) / others, torch.nan).float()
+        rest = (total - own.nan_to_num(0)).clamp(min=0)  # rounding must not make a prior negative
+        return torch.where(others > 0, rest / others, torch.nan).float()
 
     def gaussian(index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch height width"]:
         return torch.stack([_gaussian(moments.sum(0) - moments[i], points.size) for i in index])

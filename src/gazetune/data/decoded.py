@@ -24,8 +24,8 @@ def decode(
     """Decode the wanted images at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 
     The file is written beside and renamed when whole. Returns what could not be read: image id -> the reason; those
-    images are zero in the file, as are those that nobody wants. Raises GazetuneError where the disk has no room for it, and InputError naming the first
-    unreadable photo, unless `skip_bad`; the file is then left as it was.
+    images are zero in the file, as are those that nobody wants. Raises GazetuneError where the disk has no room for
+    it, and InputError naming the first unreadable photo, unless `skip_bad`; the file is then left as it was.
     """
     unreadable: dict[str, str] = {}
     beside = path.with_name(f".{path.name}.part")

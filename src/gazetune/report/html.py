@@ -67,11 +67,20 @@ def _dataset(
         "n": about["images"]["test"],
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
+        "maps": [_ready(labels.get(key, key), about) for key, about in about["maps"].items()],
         "rows": table_rows(summary, name, labels, list(metrics)),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
     }
+
+
+def _ready(label: str, about: dict[str, Any]) -> str:
+    """What was done to a folder of ready-made maps, in words."""
+    sizes = ", ".join(f"{n} of {size}" for size, n in about["sizes"].items())
+    without = f" {len(about['reasons'])} images have no usable map." if about["reasons"] else ""
+    done = "brought to the map grid (bilinear, antialiased) and scaled to 0..1"
+    return f"{label}: ready-made maps, {sizes}; {done}.{without}"
 
 
 def _test(test: dict[str, Any], labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:

@@ -1,0 +1,162 @@
+"""gazetune compare: models and ready-made maps against the same observers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gazetune import Run, load_table
+from gazetune.attention.ready import find_maps, read_map
+from gazetune.errors import InputError
+from gazetune.maps import density
+from gazetune.tables.rows import MEAN_MAP, ROWS
+from worlds import gazetune, small_vit, write_study
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A study with photos and CSV in places of their own, a model, and perfect maps of it."""
+    write_study(tmp_path, n=6)
+    (tmp_path / "fixations.csv").rename(tmp_path / "mine.csv")
+    (tmp_path / "model").mkdir()
+    small_vit().save(tmp_path / "model")
+    human = density(load_table(tmp_path / "mine.csv", tmp_path / "images"))
+    (tmp_path / "perfect").mkdir()
+    for i, one in enumerate(human.numpy()):
+        np.save(tmp_path / "perfect" / f"p{i:03d}.npy", one * 7)
+    (tmp_path / "flat").mkdir()
+    for i in range(6):  # of another size, and an image without a map, one in colour, one constant
+        ramp = np.tile(np.arange(64, dtype=np.uint8), (48, 1))
+        Image.fromarray(ramp if i != 3 else ramp * 0 + 9).save(tmp_path / "flat" / f"p{i:03d}.png")
+    return tmp_path
+
+
+def compare(monkeypatch, photos, *options):
+    data = ("--images", photos / "images", "--fixations", photos / "mine.csv", "--output", photos / "run")
+    return gazetune(monkeypatch, "compare", *data, *options)
+
+
+def test_a_perfect_map_is_perfect_and_every_row_is_there(monkeypatch, photos, capsys):
+    maps = ("--maps", photos / "perfect", "--maps", f"ramp={photos / 'flat'}")
+    assert compare(monkeypatch, photos, "--model", photos / "model", *maps) == 0
+    run = Run(photos / "run")
+    wide = run.images.pivot(index="image", columns="model", values="cc")
+    assert set(wide) | {"human"} == (set(ROWS) - {MEAN_MAP}) | {"model", "perfect", "ramp"} | {"human"}
+    np.testing.assert_allclose(wide["perfect"], 1, atol=1e-5)
+    ramp = run.images.query("model == 'ramp'").set_index("image")
+    assert ramp["reason"].dropna().to_dict() == {"p003.png": "constant map"}
+    assert set(run.images.query("model == 'perfect'")["attention"]) == {"ready-made"}
+    assert run.summary["datasets"]["table"]["maps"]["ramp"]["sizes"] == {"64x48": 6}
+    said = capsys.readouterr()
+    assert "6 of 6 maps of 'ramp' are 64x48: resized to 224x224" in said.err
+    assert "nothing was trained" in said.out and "6 of 64x48" in (photos / "run" / "report.html").read_text()
+    # an image's own fixations are no part of its priors
+    own = run.images.query("model == 'other_images'").set_index("image")["ig_bits"]
+    np.testing.assert_allclose(own, 0, atol=0.02)
+    assert gazetune(monkeypatch, "run", photos / "run", "--resume") == 0
+    assert "done before, kept" in capsys.readouterr().err
+
+
+def test_a_resized_map_is_the_map(tmp_path, monkeypatch, photos):
+    """The perfect map at four times the size gives nearly the scores of the perfect map."""
+    (photos / "large").mkdir()
+    for path in (photos / "perfect").glob("*.npy"):
+        large = np.kron(np.load(path), np.ones((4, 4)))
+        Image.fromarray((large / large.max() * 65535).astype(np.uint16)).save(photos / "large" / f"{path.stem}.png")
+    assert compare(monkeypatch, photos, "--maps", photos / "perfect", "--maps", photos / "large") == 0
+    wide = Run(photos / "run").images.pivot(index="image", columns="model", values="kl")
+    np.testing.assert_allclose(wide["large"], wide["perfect"], atol=1e-4)
+
+
+def test_missing_and_damaged_maps(monkeypatch, photos, capsys):
+    (photos / "perfect" / "p001.npy").unlink()
+    (photos / "perfect" / "p002.npy").write_bytes(b"\x93NUMPY nonsense")
+    maps = ("--maps", photos / "perfect", "--model", photos / "model")
+    assert compare(monkeypatch, photos, *maps) == 2
+    assert "1 of 6 images have no map, the first is 'p001.png'" in (said := capsys.readouterr().err)
+    assert "--skip-bad" in said
+    np.save(photos / "perfect" / "p001.npy", np.ones((4, 4, 5)))
+    assert compare(monkeypatch, photos, *maps, "--resume") == 2
+    assert "p001.npy' is no saliency map" in capsys.readouterr().err
+    (photos / "perfect" / "p001.npy").unlink()
+    assert compare(monkeypatch, photos, *maps, "--resume", "--skip-bad") == 0
+    reasons = Run(photos / "run").images.query("model == 'perfect'").set_index("image")["reason"].dropna()
+    assert reasons["p001.png"] == "no map" and reasons["p002.png"].startswith("unreadable map") and len(reasons) == 2
+    assert "2 images have no usable map" in (photos / "run" / "report.html").read_text()
+
+
+def test_negative_values_nan_and_infinity_are_said(monkeypatch, photos):
+    for i, wrong in enumerate((-1.0, np.nan, np.inf)):
+        one = np.load(photos / "perfect" / f"p00{i}.npy")
+        one[100, 100] = wrong
+        np.save(photos / "perfect" / f"p00{i}.npy", one)
+    assert compare(monkeypatch, photos, "--maps", photos / "perfect") == 0
+    table = Run(photos / "run").images.query("model == 'perfect'").set_index("image")
+    assert table["reason"].tolist()[:3] == ["negative values", "NaN in the map", "infinity in the map"]
+    assert table["kl"].notna().tolist() == [False, False, False, True, True, True]
+    assert table["nss"].notna().tolist() == [True, False, False, True, True, True]
+
+
+def test_names_of_maps(tmp_path):
+    for name in ("a.png", "sub/b.npy", "c.jpg.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = find_maps(tmp_path, ["a.jpg", "sub/b.jpg", "c.jpg", "d.jpg"])
+    assert {k: v.name for k, v in found.items()} == {"a.jpg": "a.png", "sub/b.jpg": "b.npy", "c.jpg": "c.jpg.npy"}
+    (tmp_path / "a.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"Two maps for the image 'a\.jpg'"):
+        find_maps(tmp_path, ["a.jpg"])
+    with pytest.raises(InputError, match=r"No map in .* belongs to an image.*'z\.png'"):
+        find_maps(tmp_path, ["z.jpg"])
+    with pytest.raises(InputError, match="does not exist"):
+        find_maps(tmp_path / "nowhere", ["a.jpg"])
+
+
+def test_kinds_of_files(tmp_path):
+    ramp = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(ramp).save(tmp_path / "grey.png")
+    Image.fromarray(ramp.astype(np.uint16) * 5000).save(tmp_path / "deep.png")
+    Image.fromarray(np.stack([ramp] * 3, 2)).save(tmp_path / "rgb.png")
+    Image.fromarray(np.stack([ramp, ramp, ramp + 1], 2)).save(tmp_path / "colour.png")
+    Image.fromarray(ramp).convert("P").save(tmp_path / "palette.png")
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    for name in ("grey", "rgb"):
+        assert (read_map(tmp_path / f"{name}.png") == ramp).all()
+    assert (read_map(tmp_path / "deep.png") == ramp * 5000.0).all()
+    for name, words in (
+        ("colour.png", "no saliency map"),
+        ("palette.png", "palette"),
+        ("objects.npy", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=f"{name}.*{words}"):
+            read_map(tmp_path / name)
+
+
+def test_what_to_compare_must_be_said(monkeypatch, photos, capsys):
+    assert compare(monkeypatch, photos) == 2
+    assert "Nothing to compare" in capsys.readouterr().err
+    assert gazetune(monkeypatch, "compare", "--model", "tiny") == 2
+    assert "--images DIR --fixations CSV" in capsys.readouterr().err
+
+
+def test_images_that_a_checkpoint_was_trained_on(monkeypatch, study, capsys):
+    made = ("run", study / "small.yaml", "--output", study / "run", "--controls", "centre,distillation,shuffled")
+    assert gazetune(monkeypatch, *made, "--set", "training.epochs=1") == 0
+    run = Run(study / "run")
+    assert {t["model"] for t in run.summary["alignment"]} >= {"control_centre-s42", "control_distillation-s42"}
+    assert "control_shuffled-s42" not in {t["model"] for t in run.summary["alignment"]}  # small.yaml has one
+    losses = pd.DataFrame([line for line in run.log_lines() if line["model"] == "control_distillation-s42"])
+    np.testing.assert_allclose(losses["loss"], losses["distillation"], rtol=1e-6)
+    assert run.summary["training"]["control_distillation-s42"]["best_step"] == 0  # nothing to learn from itself
+    other = ("--data", f"table={study / 'study'}", "--model", f"now={study / 'run' / 'checkpoints' / 'after'}")
+    line = ("compare", *other, "--output", study / "compared", "--set", "map_size=64", "--set", "human.sigma_px=4")
+    assert gazetune(monkeypatch, *line) == 2
+    assert "'now' was trained or chosen on 16 images" in capsys.readouterr().err
+    assert gazetune(monkeypatch, *line, "--held-out") == 0
+    ours, theirs = Run(study / "compared").images, run.images
+    assert len(ours["image"].unique()) == 8
+    for now, then in (("now", "after"), ("mean_training_map", "mean_training_map")):
+        left, right = ours[ours["model"] == now], theirs[theirs["model"] == then]
+        np.testing.assert_allclose(left["ig_bits"], right["ig_bits"], atol=1e-6)
+    assert gazetune(monkeypatch, *line, "--all-images", "--resume") == 0
+    assert len(Run(study / "compared").images["image"].unique()) == 24
