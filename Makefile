@@ -1,10 +1,11 @@
 # Each target does its own set-up: a virtual environment in .venv, filled once per change of pyproject.toml.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH ?= .venv-bench
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow check clean
+.PHONY: demo test slow check bench clean
 
 # CPU builds of torch by constraints.txt; to choose another build, install it into .venv first (README)
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -26,10 +27,20 @@ slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.test
-	$(BIN)/ruff check src tests scripts
-	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/ruff check src tests scripts bench
+	$(BIN)/ruff format --check src tests scripts bench
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
 
+# side by side with other people's code, in an environment of its own
+$(BENCH)/.ready: pyproject.toml constraints.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e . pysaliency==0.2.22 "setuptools<81"
+	touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python bench/metrics.py
+	$(BENCH)/bin/python bench/consistency.py
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(BENCH) runs

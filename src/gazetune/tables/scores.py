@@ -42,7 +42,8 @@ def write_scores(
         folder = maps_folder(test.name, key)
         part = score_points(open_maps(run, folder, points.size), points, priors, metrics)
         ready = run.json(f"{folder}/{READY}", {})
-        part["reason"] = pd.Series(ids).map(ready.get("reasons", {})).fillna(part["reason"])
+        why = ready.get("reasons", {})  # known better than "constant map", which is what no map looks like
+        part["reason"] = [why.get(image, reason) for image, reason in zip(ids, part["reason"], strict=True)]
         scored[name, seed, "ready-made" if ready else attention] = part
     for (name, _, _), part in scored.items():
         constant = int((part["reason"] == "constant map").sum())
