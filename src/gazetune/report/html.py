@@ -8,12 +8,14 @@ from typing import Any
 import jinja2
 
 from gazetune.metrics import Metric
-from gazetune.report.words import answer, number, p_value, table_rows
+from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.words import answer, number, p_value, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.rows import ROWS
 
 ALT = {
     "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",
+    "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
     "examples": "Test images from the largest gain in CC to the smallest: photo, human fixation density, the attention "
     "map of each model, and what tuning moved (red: more attention, blue: less).",
 }
@@ -31,6 +33,7 @@ def write_report(
     page = template.render(
         title=f"gazetune: {summary['experiment']}",
         answer=answer(summary, main, roles, labels),
+        regression=REGRESSION,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
         figures=[_figure(run, name) for name in ALT if run.file(f"figures/{name}.png").is_file()],
@@ -68,6 +71,11 @@ def _dataset(
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
         "rows": table_rows(summary, name, labels, list(metrics)),
+        "shares": shares(summary, name, labels, metrics),
+        "rises": rises(summary, name, labels),
+        "quartiles": quartile_rows(summary, name, labels),
+        "categories": category_rows(summary, name, labels),
+        "seeds": seed_rows(summary, name, metrics),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gazetune.metrics import Metric
 from gazetune.tables.rows import PRIORS, ROWS
 
 
@@ -22,11 +23,34 @@ def table_rows(
     summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str], spread: bool = True
 ) -> list[list[str]]:
     """One row a model: its label, then the mean of each metric, ± SD with `spread`."""
-    cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
-    shown = [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
+    cells, shown = _cells(summary, dataset, labels, metrics)
     return [
         [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown
     ]
+
+
+def shares(
+    summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Mapping[str, Metric]
+) -> list[list[str]]:
+    """For each row of `table_rows`, how much of the way from the centre prior to the human ceiling each mean has gone.
+
+    A whole per cent; empty where a metric has no direction or there is no way.
+    """
+    cells, shown = _cells(summary, dataset, labels, list(metrics))
+    found = [[cells.get((key, m), {}).get("share_of_ceiling") for m in metrics] for key in shown]
+    ways = [metric.better != "neither" for metric in metrics.values()]
+    return [
+        ["" if share is None or not way else f"{share:.0%}" for share, way in zip(row, ways, strict=True)]
+        for row in found
+    ]
+
+
+def _cells(
+    summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str]
+) -> tuple[dict[tuple[str, str], Mapping[str, Any]], list[str]]:
+    """The means of a data set by row and metric, and the rows that have any, in order."""
+    cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
+    return cells, [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
 
 
 def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:
