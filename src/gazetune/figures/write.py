@@ -27,12 +27,13 @@ def write_figures(
     Args:
         dataset: the one to draw. roles, labels: of each model, by key (see Experiment). sizes: of the decoded photos.
     """
-    means = pd.DataFrame(run.json(SUMMARY)["alignment"]).query("dataset == @dataset")
+    summary = run.json(SUMMARY)
+    means = pd.DataFrame(summary["alignment"]).query("dataset == @dataset")
     shown, paint = {**ROWS, **labels}, {**dict.fromkeys(PRIORS, PRIOR_COLOUR), **colours(roles)}
     prior = next((row for row in PRIORS if (means["model"] == row).any()), None)
     means = means[means["model"].isin([HUMAN, CEILING, prior, *roles])]
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
-    if run.file("gains.csv").is_file() and "cc" in metrics:
+    if "correlations" in summary:  # else a gains.csv that lies there is of other settings
         written += _consistency(run, dataset, shown, paint)
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for key, role in roles.items() if role == "tuned"), None)

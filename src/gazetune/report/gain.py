@@ -11,10 +11,10 @@ Labels = Mapping[str, str]
 Pair = tuple[str, str]  # keys of two models: the gain is the first's over the second
 Row = dict[str, Any]
 REGRESSION = (
-    "Read the gain with care: it is CC after minus CC before, so it falls with the CC before for that reason alone "
-    "(regression to the mean), and consistency goes with the CC before. A negative r of gain and consistency is to be "
-    "expected even where all images gain alike up to a common level. The r with the CC before held constant says "
-    "more, though not all: that CC is itself measured with error."
+    "Read the gain with care: it is the first model's CC minus the second's, so it falls with the second's CC for that "
+    "reason alone (regression to the mean), and consistency may go with the second's CC. Then a negative r of gain and "
+    "consistency is to be expected even where all images rise alike up to a common level. The r with the second's CC "
+    "held constant says more, though not all: that CC is itself measured with error."
 )
 
 
@@ -30,7 +30,7 @@ def agreement_line(summary: Summary, dataset: str, labels: Labels) -> str:
         parts.append(f"{_named(pair, labels)}: CC higher on {rose['improved']} of {rose['n']}")
         plain, held = (_gain_r(summary, dataset, pair, given) for given in ("", "score_second"))
         if plain["r"] is not None:
-            given = f"{number(held['r'], 2)} given the CC before"
+            given = f"{number(held['r'], 2)} given the CC of {labels.get(pair[1], pair[1])}"
             parts.append(f"r of gain and consistency {number(plain['r'], 2)}, {given}")
     return "; ".join(parts)
 
@@ -58,7 +58,7 @@ def _rise(summary: Summary, dataset: str, pair: Pair, labels: Labels) -> str:
         sentences[-1] += "."
     full = _of(summary, "at_ceiling", dataset, pair)[0]["at_ceiling"]
     if full:
-        sentences.append(f"{full} images have no normalised gain: their CC before was above .99.")
+        sentences.append(f"Images without a normalised gain, because the second's CC is above .99: {full}.")
     return " ".join(sentences)
 
 

@@ -26,6 +26,7 @@ def write_report(
 ) -> list[str]:
     """Write report.html from the run's summary, tests and figures. Names are escaped: they appear as text."""
     summary, provenance = run.json("summary.json"), run.json(PROVENANCE)
+    drawn = run.stages()["figures"]["outputs"]  # a figure that lies there may be of other settings
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((resources.files("gazetune") / "report" / "template.html").read_text("utf-8"))
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
@@ -36,7 +37,7 @@ def write_report(
         regression=REGRESSION,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
-        figures=[_figure(run, name) for name in ALT if run.file(f"figures/{name}.png").is_file()],
+        figures=[_figure(run, name) for name in ALT if f"figures/{name}.png" in drawn],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
         citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],

@@ -40,7 +40,7 @@ def shares(
     found = [[cells.get((key, m), {}).get("share_of_ceiling") for m in metrics] for key in shown]
     ways = [metric.better != "neither" for metric in metrics.values()]
     return [
-        ["" if share is None or not way else f"{share:.0%}" for share, way in zip(row, ways, strict=True)]
+        ["" if share is None or not way else f"{share:z.0%}" for share, way in zip(row, ways, strict=True)]
         for row in found
     ]
 
