@@ -1,5 +1,6 @@
 """Consistency, gains and the spread between seeds in the tables, the summary, the report and the figure of a run."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from gazetune import Run
 from gazetune.data.table import load_table
 from gazetune.maps import Human
 from gazetune.metrics import METRICS
+from gazetune.metrics.baselines import share_of_ceiling
 from gazetune.metrics.consistency import consistency
 from gazetune.metrics.gain import (
     at_ceiling,
@@ -24,7 +26,9 @@ from gazetune.metrics.gain import (
 )
 from gazetune.prepared import load_prepared, prepare_points
 from gazetune.report.gain import agreement_line, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.html import write_report
 from gazetune.report.words import shares
+from gazetune.run import SUMMARY
 from gazetune.tables.gain import gain_pairs, gain_summary, gain_tables
 from gazetune.tables.rows import keyed
 from gazetune.tables.seeds import seed_spread
@@ -170,14 +174,40 @@ def test_the_report_says_it(seeds_run):
     assert len(seed_rows(summary, "table", METRICS)) == 15
 
 
-def test_shares_of_the_way_stand_where_a_metric_has_a_direction(seeds_run):
+def test_shares_of_the_way_stand_where_a_metric_has_a_direction_and_humans_beat_the_prior():
+    means = {
+        "cc": {"human_half": 0.9, "mean_training_map": 0.4, "tuned": 0.5, "worse": 0.39},
+        "kl": {"human_half": 0.2, "mean_training_map": 0.7, "tuned": 0.5, "worse": 1.2},
+        "nss": {"human_half": 0.8, "mean_training_map": 1.0, "tuned": 0.9, "worse": 0.7},  # the prior beats the humans
+        "entropy_bits": {"human_half": 14.0, "mean_training_map": 15.0, "tuned": 14.5, "worse": 15.0},
+    }
+    rows = []
+    for metric, of in means.items():
+        low, high = of["mean_training_map"], of["human_half"]
+        for model, mean in of.items():
+            share = float(share_of_ceiling(mean, low, high))
+            place = {"dataset": "hand", "model": model, "metric": metric}
+            rows.append({**place, "mean": mean, "sd": 0.1, "share_of_ceiling": share})
+    labels = {"tuned": "", "worse": ""}
+    found = shares({"alignment": rows}, "hand", labels, {name: METRICS[name] for name in means})
+    humans, prior = ["100%", "100%", "", ""], ["0%", "0%", "", ""]
+    assert found == [humans, prior, ["20%", "40%", "", ""], ["-2%", "-100%", "", ""]]
+    found = shares({"alignment": [r for r in rows if r["model"] != "human_half"]}, "hand", labels, METRICS)
+    assert {cell for row in found for cell in row} == {""}
+
+
+def test_shares_stand_below_the_means(seeds_run, tmp_path):
+    # on noise photos all people look at the centre, and humans do not beat the prior: no share but where they did
+    assert "<small>0%</small>" not in (seeds_run.path / "report.html").read_text()
+    shutil.copytree(seeds_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("cache", "checkpoints"))
+    run = Run(tmp_path / "run")
+    summary = run.json(SUMMARY)
+    next(a for a in summary["alignment"] if (a["model"], a["metric"]) == ("human_half", "cc"))["mean"] = 0.999
+    run.write_json(SUMMARY, summary)
     metrics = {name: METRICS[name] for name in SMALL["metrics"]}
-    found = shares(seeds_run.summary, "table", {"before": "", "after-s0": ""}, metrics)
-    assert [row[2] for row in found] == [""] * len(found)
-    wanted = {(a["model"], a["metric"]): a["share_of_ceiling"] for a in seeds_run.summary["alignment"]}
-    assert found[-1][:2] == [f"{wanted['after-s0', m]:.0%}" for m in ("cc", "nss")]
-    assert ["100%", "100%", ""] in found and ["0%", "0%", ""] in found
-    assert f"<small>{found[-1][0]}</small>" in (seeds_run.path / "report.html").read_text()
+    write_report(run, "table", {"before": "reference"}, dict.fromkeys(seeds_run.summary["training"], ""), metrics)
+    page = run.file("report.html").read_text()
+    assert page.count("<small>0%</small>") == page.count("<small>100%</small>") == 1
 
 
 def test_the_figure_has_its_points_beside_it(seeds_run):

@@ -40,6 +40,8 @@ def draw_consistency(
             panel.set_title(f"{labels.get(first, first)} - {labels.get(second, second)}\n{r}, n = {line['n']}")
         for panel in panels.flat[len(pairs) :]:
             panel.set_axis_off()
+        for panel in panels.flat[len(pairs) - columns : len(pairs)]:
+            panel.tick_params(labelbottom=True)  # the lowest of its column, where those below it are off
         figure.supxlabel("consistency of the observers (mean pairwise CC)", fontsize="medium")
         figure.supylabel("gain in CC", fontsize="medium")
     return figure

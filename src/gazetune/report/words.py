@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.tables.rows import PRIORS, ROWS
+from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
 def number(value: float | str | None, digits: int = 3) -> str:
@@ -34,15 +34,20 @@ def shares(
 ) -> list[list[str]]:
     """For each row of `table_rows`, how much of the way from the centre prior to the human ceiling each mean has gone.
 
-    A whole per cent; empty where a metric has no direction or there is no way.
+    A whole per cent; empty where a metric has no direction or the humans do not beat the prior: there is no way then.
     """
     cells, shown = _cells(summary, dataset, labels, list(metrics))
-    found = [[cells.get((key, m), {}).get("share_of_ceiling") for m in metrics] for key in shown]
-    ways = [metric.better != "neither" for metric in metrics.values()]
-    return [
-        ["" if share is None or not way else f"{share:z.0%}" for share, way in zip(row, ways, strict=True)]
-        for row in found
-    ]
+    ways = [name for name, metric in metrics.items() if _humans_beat_the_prior(cells, name, metric)]
+    found = [[cells.get((key, m), {}).get("share_of_ceiling") if m in ways else None for m in metrics] for key in shown]
+    return [["" if share is None else f"{share:z.0%}" for share in row] for row in found]
+
+
+def _humans_beat_the_prior(cells: Mapping[tuple[str, str], Mapping[str, Any]], name: str, metric: Metric) -> bool:
+    prior = next((cells[row, name]["mean"] for row in PRIORS if (row, name) in cells), None)
+    human = cells.get((CEILING, name))
+    if prior is None or human is None or metric.better == "neither":
+        return False
+    return human["mean"] > prior if metric.better == "higher" else human["mean"] < prior
 
 
 def _cells(
