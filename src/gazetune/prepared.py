@@ -14,7 +14,7 @@ from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
-from gazetune.run import Run
+from gazetune.run import Json, Run
 
 COLUMNS = ("row", "column", "weight", "observer", "offsets", "sigma_px")
 NO_FIXATION = "no fixation"
@@ -25,6 +25,7 @@ class Prepared:
     """The images of a run, in one order for table, points and pixels.
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
+    categories: image, category: one row for each category among an image's objects.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Prepared:
     classes: tuple[str, ...]
     citation: str
     folder: Path
+    categories: pd.DataFrame
 
     def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
         """Positions of the images of a split that can be used: readable, and with fixations unless they are tested."""
@@ -83,7 +85,14 @@ def prepare_points(
         "outside": (np.zeros(len(stimuli), int) if stimuli.outside is None else stimuli.outside).tolist(),
         "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
     }
-    about = {"size": size, "classes": list(stimuli.classes), "citation": stimuli.citation, "table": table}
+    about: dict[str, Json] = {
+        "size": size,
+        "classes": list(stimuli.classes),
+        "citation": stimuli.citation,
+        "table": table,
+    }
+    if stimuli.find_objects is not None:
+        about["categories"] = [sorted({o.category for o in stimuli.find_objects(i)}) for i in stimuli.ids]
     return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
 
 
@@ -112,4 +121,6 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    return Prepared(name, table, points, tuple(about["classes"]), about["citation"], run.path)
+    pairs = [(i, c) for i, names in zip(table["image"], about.get("categories", []), strict=False) for c in names]
+    categories = pd.DataFrame(pairs, columns=["image", "category"], dtype="str")
+    return Prepared(name, table, points, tuple(about["classes"]), about["citation"], run.path, categories)

@@ -29,9 +29,9 @@ VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.j
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
-TEXTS = ["image", "dataset", "model", "reason"]
+TEXTS = ["image", "dataset", "model", "category", "reason"]
 FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
-TYPES: dict[str, Any] = {"image": str, "dataset": str, "model": str, "seed": "Int64", "reason": str}
+TYPES: dict[str, Any] = {"image": str, "dataset": str, "model": str, "seed": "Int64", "category": str, "reason": str}
 
 
 class Run:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 
 from gazetune.figures.alignment import draw_alignment
+from gazetune.figures.consistency import draw_consistency
 from gazetune.figures.examples import draw_examples_of
 from gazetune.figures.style import PRIOR_COLOUR, colours, save
 from gazetune.metrics import Metric
@@ -21,17 +22,21 @@ def write_figures(
     metrics: Mapping[str, Metric],
     sizes: Collection[tuple[int, int]],
 ) -> list[str]:
-    """`figures/alignment.png` and, where there is CC, `figures/examples.png`: the first tuned model against the
-    reference or, where nothing was tuned, the first other.
+    """`figures/alignment.png`; where there is CC, `consistency.png` and `examples.png`.
+
+    Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
     Args:
         dataset: the one to draw. roles, labels: of each model, by key (see Experiment). sizes: of the decoded photos.
     """
-    means = pd.DataFrame(run.json(SUMMARY)["alignment"]).query("dataset == @dataset")
+    summary = run.json(SUMMARY)
+    means = pd.DataFrame(summary["alignment"]).query("dataset == @dataset")
     shown, paint = {**ROWS, **labels}, {**dict.fromkeys(PRIORS, PRIOR_COLOUR), **colours(roles)}
     prior = next((row for row in PRIORS if (means["model"] == row).any()), None)
     means = means[means["model"].isin([HUMAN, CEILING, prior, *roles])]
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
+    if "correlations" in summary:  # else a gains.csv that lies there is of other settings
+        written += _consistency(run, dataset, shown, paint)
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
     if first is None or "cc" not in metrics or not sizes:
@@ -40,3 +45,13 @@ def write_figures(
     test = load_prepared(run, dataset, sizes)
     figure = draw_examples_of(run, test, scores, labels, first, reference, max(sizes))
     return written + save(run, "examples", figure)
+
+
+def _consistency(run: Run, dataset: str, labels: Mapping[str, str], paint: Mapping[str, str]) -> list[str]:
+    """`figures/consistency.png` with the points and lines it is drawn from, where an image has both its numbers."""
+    gained = run.table("gains").query("dataset == @dataset").dropna(subset=["consistency", "gain"])
+    lines = run.table("correlations").query("dataset == @dataset and quantity == 'gain' and given.isna()")
+    if gained.empty:
+        return []
+    figure = draw_consistency(gained, lines, labels, paint)
+    return save(run, "consistency", figure, gained[["image", "first", "second", "consistency", "gain"]])

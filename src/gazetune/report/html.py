@@ -8,12 +8,14 @@ from typing import Any
 import jinja2
 
 from gazetune.metrics import Metric
-from gazetune.report.words import answer, number, p_value, table_rows
+from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.words import answer, number, p_value, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.rows import ROWS
 
 ALT = {
     "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",
+    "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
     "examples": "Test images from the largest gain in CC to the smallest: photo, human fixation density, the attention "
     "map of each model, and what tuning moved (red: more attention, blue: less).",
 }
@@ -24,6 +26,7 @@ def write_report(
 ) -> list[str]:
     """Write report.html from the run's summary, tests and figures. Names are escaped: they appear as text."""
     summary, provenance = run.json("summary.json"), run.json(PROVENANCE)
+    drawn = run.stages()["figures"]["outputs"]  # a figure that lies there may be of other settings
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((resources.files("gazetune") / "report" / "template.html").read_text("utf-8"))
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
@@ -31,9 +34,10 @@ def write_report(
     page = template.render(
         title=f"gazetune: {summary['experiment']}",
         answer=answer(summary, main, roles, labels),
+        regression=REGRESSION,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
-        figures=[_figure(run, name) for name in ALT if run.file(f"figures/{name}.png").is_file()],
+        figures=[_figure(run, name) for name in ALT if f"figures/{name}.png" in drawn],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
         citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],
@@ -69,6 +73,11 @@ def _dataset(
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
         "maps": [_ready(labels.get(key, key), about) for key, about in about["maps"].items()],
         "rows": table_rows(summary, name, labels, list(metrics)),
+        "shares": shares(summary, name, labels, metrics),
+        "rises": rises(summary, name, labels),
+        "quartiles": quartile_rows(summary, name, labels),
+        "categories": category_rows(summary, name, labels),
+        "seeds": seed_rows(summary, name, metrics),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.tables.rows import PRIORS, ROWS
+from gazetune.metrics import Metric
+from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
 def number(value: float | str | None, digits: int = 3) -> str:
@@ -22,11 +23,39 @@ def table_rows(
     summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str], spread: bool = True
 ) -> list[list[str]]:
     """One row a model: its label, then the mean of each metric, ± SD with `spread`."""
-    cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
-    shown = [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
+    cells, shown = _cells(summary, dataset, labels, metrics)
     return [
         [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown
     ]
+
+
+def shares(
+    summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Mapping[str, Metric]
+) -> list[list[str]]:
+    """For each row of `table_rows`, how much of the way from the centre prior to the human ceiling each mean has gone.
+
+    A whole per cent; empty where a metric has no direction or the humans do not beat the prior: there is no way then.
+    """
+    cells, shown = _cells(summary, dataset, labels, list(metrics))
+    ways = [name for name, metric in metrics.items() if _humans_beat_the_prior(cells, name, metric)]
+    found = [[cells.get((key, m), {}).get("share_of_ceiling") if m in ways else None for m in metrics] for key in shown]
+    return [["" if share is None else f"{share:z.0%}" for share in row] for row in found]
+
+
+def _humans_beat_the_prior(cells: Mapping[tuple[str, str], Mapping[str, Any]], name: str, metric: Metric) -> bool:
+    prior = next((cells[row, name]["mean"] for row in PRIORS if (row, name) in cells), None)
+    human = cells.get((CEILING, name))
+    if prior is None or human is None or metric.better == "neither":
+        return False
+    return human["mean"] > prior if metric.better == "higher" else human["mean"] < prior
+
+
+def _cells(
+    summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str]
+) -> tuple[dict[tuple[str, str], Mapping[str, Any]], list[str]]:
+    """The means of a data set by row and metric, and the rows that have any, in order."""
+    cells = {(a["model"], a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
+    return cells, [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
 
 
 def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:

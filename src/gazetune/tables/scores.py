@@ -20,6 +20,7 @@ from gazetune.prepared import NO_FIXATION, Prepared
 from gazetune.priors import Prior, Priors, of_others, of_training, one_each
 from gazetune.progress import say
 from gazetune.run import Run
+from gazetune.tables.gain import write_consistency
 from gazetune.tables.rows import GAUSSIAN, HALF, HUMAN, MEAN_MAP, NEXT, ONE_OUT, OTHERS, Models, maps_folder
 
 Scored = dict[tuple[str, int | None, str], pd.DataFrame]  # model, seed, what its maps are -> one row an image
@@ -30,8 +31,9 @@ def write_scores(
 ) -> list[str]:
     """Score humans, priors and every model on the test images of a data set: `scores/NAME.csv`.
 
-    The centre prior and the negatives of the shuffled AUC come from the training images; where there are none, because
-    nothing was trained, from all other test images.
+    Besides, `scores/NAME-consistency.csv` and `scores/NAME-predictions.csv`. The centre prior and the negatives of the
+    shuffled AUC come from the training images; where there are none, because nothing was trained, from all other test
+    images.
     """
     rows = test.rows("test")
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
@@ -52,6 +54,7 @@ def write_scores(
     table = _stacked(test, rows, scored, ("model", "seed", "attention"))
     ordered = [c for c in table if c not in (*metrics, "reason")]
     written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
+    written.append(write_consistency(run, test, rows, points))
     return written + _write_predictions(run, test, rows, models)
 
 

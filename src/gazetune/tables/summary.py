@@ -1,4 +1,4 @@
-"""images.csv, tests.csv, predictions.csv and summary.json: what was scored, put together and tested."""
+"""images.csv, tests.csv, summary.json and what goes with them: what was scored, put together and tested."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -10,7 +10,9 @@ from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
+from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
 from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, maps_folder, test_order
+from gazetune.tables.seeds import seed_spread
 
 
 def write_tables(
@@ -21,27 +23,36 @@ def write_tables(
     sizes: Collection[tuple[int, int]],
     about: Mapping[str, Json],
 ) -> list[str]:
-    """images.csv, tests.csv, predictions.csv and summary.json from the scores of these data sets.
+    """images.csv, tests.csv, summary.json, and the tables of PARTS, tables.gain and tables.seeds, of these data sets.
 
     scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment).
     """
     scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
     tests = compare(keyed(scores), metrics, test_order(roles), models=roles)
+    prepared = {name: load_prepared(run, name, sizes) for name in scored}
     states = {key: f"checkpoints/{key}/training.json" for key in roles}
     summary: dict[str, Json] = {
         **about,
-        "datasets": {n: {**_dataset(load_prepared(run, n, sizes)), "maps": _ready(run, n, roles)} for n in scored},
+        "datasets": {name: {**_dataset(data), "maps": _ready(run, name, roles)} for name, data in prepared.items()},
         "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
         "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles])).to_dict("records"),
         "tests": tests.to_dict("records"),
     }
     written = [run.write_table("images", scores), run.write_table("tests", tests)]
+    parts: dict[str, pd.DataFrame] = {}
     for kind in PARTS:
         files = [f"scores/{name}-{kind}" for name, files in scored.items() if f"scores/{name}-{kind}.csv" in files]
         if files:
-            table = pd.concat([run.table(file) for file in files], ignore_index=True)
-            written.append(run.write_table(kind, table))
-            summary |= PARTS[kind](table)
+            parts[kind] = pd.concat([run.table(file) for file in files], ignore_index=True)
+            summary |= PARTS[kind](parts[kind])
+    if "consistency" in parts:
+        present = {name: data.categories for name, data in prepared.items()}
+        found = gain_tables(keyed(scores), parts["consistency"], present, roles)
+        parts, summary = parts | found, summary | gain_summary(found)
+    spread = seed_spread(keyed(scores), metrics, roles)
+    if len(spread):
+        parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
+    written += [run.write_table(name, table) for name, table in parts.items()]
     return [*written, run.write_json(SUMMARY, summary)]
 
 
@@ -85,4 +96,7 @@ def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
 
 
 # what the scoring of a data set may leave beside its scores: NAME.csv of the run, and what the summary says of it
-PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {"predictions": _accuracy}
+PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {
+    "predictions": _accuracy,
+    "consistency": consistency_summary,
+}
