@@ -10,7 +10,7 @@ ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "priors", "prepared", "backbones",
     "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "job",
-    "pipeline",
+    "heads", "pipeline",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

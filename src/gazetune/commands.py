@@ -15,6 +15,7 @@ from gazetune.data import READERS, Stimuli
 from gazetune.data.synthetic import load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
+from gazetune.heads import attend_heads
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
@@ -67,6 +68,7 @@ def run_experiment(
         if train_only:
             return None
         pipeline.attend(job, job.main)
+        attend_heads(job, job.main)
         pipeline.score(job, job.main)
         pipeline.conclude(job)
     return _summary(job)
@@ -89,6 +91,7 @@ def score_run(
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
             pipeline.attend(job, name)
+            attend_heads(job, name)
             pipeline.score(job, name)
         pipeline.conclude(job)
     return _summary(job)

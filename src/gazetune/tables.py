@@ -12,6 +12,7 @@ from torch import Tensor
 from gazetune.attention.extract import class_names, read_maps
 from gazetune.maps import densities, min_max, upsampled
 from gazetune.metrics import Metric
+from gazetune.metrics.heads import gather_heads
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import Index, batches, score_points
 from gazetune.parity.predict import accuracy, class_places, predictions
@@ -130,10 +131,12 @@ def write_tables(
     metrics: Sequence[str],
     sizes: Collection[tuple[int, int]],
     about: Mapping[str, Json],
+    heads: Collection[str] = (),
 ) -> list[str]:
-    """images.csv, tests.csv, predictions.csv and summary.json from the scores of these data sets.
+    """images.csv, tests.csv, predictions.csv, heads.csv and summary.json from the scores of these data sets.
 
-    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment).
+    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment). heads: the
+    files with the scores of attention heads.
     """
     scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
     tests = compare(keyed(scores), metrics, test_order(roles))
@@ -152,7 +155,7 @@ def write_tables(
         written.append(run.write_table("predictions", table))
         groups = keyed(table).groupby(["dataset", "key"], sort=False)
         summary["accuracy"] = [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]
-    return [*written, run.write_json(SUMMARY, summary)]
+    return [*written, *gather_heads(run, heads), run.write_json(SUMMARY, summary)]
 
 
 def _datasets(prepared: Prepared) -> dict[str, Json]:
