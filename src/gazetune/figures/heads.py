@@ -57,7 +57,7 @@ def draw_heads(heads: pd.DataFrame, labels: Mapping[str, str], mean_map: float |
             _mark_best(panel, part, labels.get(key, key))
         for panel in panels.flat[len(wide) :]:
             panel.set_axis_off()
-        bar = figure.colorbar(shown, ax=panels, label="mean CC", fraction=0.05)
+        bar = figure.colorbar(shown, ax=panels, label="mean CC", fraction=0.05, shrink=1 / rows, anchor=(0, 1))
         if mean_map is not None:
             bar.ax.axhline(mean_map, color="white", linewidth=2)
     return figure
