@@ -10,7 +10,7 @@ ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "loading", "plan", "job",
-    "pipeline", "comparison",
+    "heads", "pipeline", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

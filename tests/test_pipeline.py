@@ -40,7 +40,7 @@ def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, stud
     assert run.summary["datasets"]["table"]["images"] == {"train": 8, "validation": 8, "test": 8}
     report = (study / "run" / "report.html").read_text()
     assert f"{test['n']}</td><td>{test['difference']:.3f}" in report
-    assert report.count("data:image/png") == 3
+    assert report.count("data:image/png") == 4
     assert (
         re.search(r"(https?:)?//(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", report)) is None
     )  # nothing from elsewhere
@@ -68,7 +68,7 @@ def test_finished_stages_are_kept_and_a_missing_or_changed_file_is_made_again(mo
     assert run_small(monkeypatch, study) == 2
     assert "already holds a run" in (said := capsys.readouterr().err) and "--resume" in said
     assert run_small(monkeypatch, study, "--resume") == 0
-    assert (kept := capsys.readouterr().err).count("done before, kept") == 12, kept
+    assert (kept := capsys.readouterr().err).count("done before, kept") == 15, kept
     (study / "run" / "images.csv").unlink()
     scores = study / "run" / "scores" / "table.csv"
     scores.write_bytes(scores.read_bytes().replace(b"0", b"1", 1))

@@ -107,6 +107,7 @@ class Experiment(_Frozen):
     limit: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=16, gt=0)
     skip_bad: bool = False
+    heads: bool = True
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":

@@ -19,6 +19,7 @@ from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.figures.write import write_figures
 from gazetune.files import sha256_file
+from gazetune.heads import attend_heads, head_tables
 from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
 from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points
 from gazetune.progress import say
@@ -149,6 +150,7 @@ def attend(job: Job, name: str) -> None:
             _extract(job, data, entry)
         else:
             _take_in(job, data, entry, entry.model.maps)
+    attend_heads(job, name)
 
 
 def _extract(job: Job, data: Prepared, entry: Entry) -> None:
@@ -214,8 +216,9 @@ def conclude(job: Job) -> None:
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
     roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
     inputs = {"scores": scored, "training": made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
-    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about)
-    job.run.stage("tables", inputs | VERSION, tables)
+    heads = head_tables(job, scored)
+    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads))
+    job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, job.main, roles, labels, job.metrics, sizes))
     drawn = shown | {"figures": made_by(job, "figures")}

@@ -41,6 +41,18 @@ def forward(
     return {"grid": torch.cat(grids)} | ({"logits": torch.cat(logits)} if logits else {})
 
 
+def photos_of(stimuli: Stimuli, size: tuple[int, int]) -> Callable[[int, int], UInt8[Tensor, "batch 3 h w"]]:
+    """The photos of a data set at a model's input size, a batch at a time: (start, stop) to RGB as uint8.
+
+    Raises InputError, when called, if an image has no pixels or cannot be read.
+    """
+
+    def images(start: int, stop: int) -> UInt8[Tensor, "batch 3 h w"]:
+        return torch.stack([torch.tensor(stimuli.pixels(i, size)) for i in range(start, stop)]).permute(0, 3, 1, 2)
+
+    return images
+
+
 def attention_maps(
     backbone: Backbone, stimuli: Stimuli, method: str = "rollout", size: int = MAP_SIZE, batch_size: int = 16
 ) -> Float[Tensor, "image size size"]:
@@ -48,12 +60,7 @@ def attention_maps(
 
     Raises InputError if an image has no pixels or cannot be read.
     """
-
-    def images(start: int, stop: int) -> UInt8[Tensor, "batch 3 h w"]:
-        return torch.stack([torch.tensor(stimuli.pixels(i, backbone.image_size)) for i in range(start, stop)]).permute(
-            0, 3, 1, 2
-        )
-
+    images = photos_of(stimuli, backbone.image_size)
     with torch.no_grad():
         return upsampled(forward(backbone, images, len(stimuli), METHODS[method], batch_size)["grid"], size)
 

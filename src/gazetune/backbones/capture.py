@@ -1,7 +1,8 @@
-"""The attention function that lets a transformer report where it looks, with the graph attached.
+"""The attention functions that let a transformer report where it looks, with the graph attached.
 
-transformers' own fused attention returns no probabilities. This one is registered with its AttentionInterface and
-returns them averaged over heads, in float32 (float64 in a float64 model): a twelfth of the per-head maps of ViT-B.
+transformers' own fused attention returns no probabilities. These are registered with its AttentionInterface and
+return them in float32 (float64 in a float64 model): averaged over heads, which is a twelfth of the per-head maps of
+ViT-B; of every head; or the [CLS] row of every head, beside the fused attention.
 """
 
 import torch
@@ -9,27 +10,72 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-HEAD_MEAN = "gazetune_head_mean"
+HEAD_MEAN, EACH_HEAD, CLS_ROWS = "gazetune_head_mean", "gazetune_each_head", "gazetune_cls_rows"
+
+Queries = Float[Tensor, "batch heads tokens dim"]
+Mixed = Float[Tensor, "batch tokens heads dim"]
+Rows = Float[Tensor, "batch heads rows tokens"]
 
 
 def head_mean_attention(
     module: nn.Module,
-    query: Float[Tensor, "batch heads tokens dim"],
-    key: Float[Tensor, "batch heads tokens dim"],
-    value: Float[Tensor, "batch heads tokens dim"],
+    query: Queries,
+    key: Queries,
+    value: Queries,
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     **_: object,
-) -> tuple[Float[Tensor, "batch tokens heads dim"], Float[Tensor, "batch tokens tokens"]]:
+) -> tuple[Mixed, Float[Tensor, "batch tokens tokens"]]:
     """Scaled dot-product attention that also returns its probabilities, averaged over heads."""
+    mixed, probabilities = each_head_attention(module, query, key, value, attention_mask, scaling, dropout)
+    return mixed, probabilities.mean(dim=1)
+
+
+def each_head_attention(
+    module: nn.Module,
+    query: Queries,
+    key: Queries,
+    value: Queries,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Mixed, Rows]:
+    """Scaled dot-product attention that also returns the probabilities of every head."""
+    probabilities = _probabilities(query, key, attention_mask, scaling)
+    mixed = nn.functional.dropout(probabilities.to(value.dtype), p=dropout, training=module.training) @ value
+    return mixed.transpose(1, 2).contiguous(), probabilities
+
+
+def cls_rows_attention(
+    module: nn.Module,
+    query: Queries,
+    key: Queries,
+    value: Queries,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Mixed, Float[Tensor, "batch heads tokens"]]:
+    """torch's fused attention, and the probabilities of the [CLS] token's row alone, of every head."""
+    mixed = nn.functional.scaled_dot_product_attention(
+        query, key, value, attention_mask, dropout if module.training else 0.0, scale=scaling
+    )
+    mask = None if attention_mask is None else attention_mask[..., :1, :]
+    return mixed.transpose(1, 2).contiguous(), _probabilities(query[:, :, :1], key, mask, scaling)[:, :, 0]
+
+
+def _probabilities(
+    query: Float[Tensor, "batch heads rows dim"], key: Queries, attention_mask: Tensor | None, scaling: float | None
+) -> Rows:
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if attention_mask is not None:
         scores = scores + attention_mask
     exact = torch.float64 if scores.dtype == torch.float64 else torch.float32
-    probabilities = torch.softmax(scores, dim=-1, dtype=exact)
-    mixed = nn.functional.dropout(probabilities.to(value.dtype), p=dropout, training=module.training) @ value
-    return mixed.transpose(1, 2).contiguous(), probabilities.mean(dim=1)
+    return torch.softmax(scores, dim=-1, dtype=exact)
 
 
 AttentionInterface.register(HEAD_MEAN, head_mean_attention)
+AttentionInterface.register(EACH_HEAD, each_head_attention)
+AttentionInterface.register(CLS_ROWS, cls_rows_attention)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+
+# what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head
+Kept = Literal["mean", "heads", "cls"]
 
 
 @dataclass(frozen=True)
@@ -14,14 +17,15 @@ class Output:
 
     logits: class scores, or None for a backbone without a head.
     feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
-    attention: per layer, first to last, the attention probabilities averaged over heads.
+    attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
+    or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens].
     prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
     grid: (height, width) of the patch grid.
     """
 
     logits: Float[Tensor, "batch classes"] | None
     feature: Float[Tensor, "batch dim"]
-    attention: tuple[Float[Tensor, "batch tokens tokens"], ...]
+    attention: tuple[Float[Tensor, "batch *heads_and_rows tokens"], ...]
     prefix: int
     grid: tuple[int, int]
 
@@ -32,14 +36,18 @@ class Backbone(Protocol):
 
     image_size: tuple[int, int]
     grid: tuple[int, int]
+    heads: int  # attention heads of a layer; 0 for a model that has none
     classes: tuple[str, ...]  # the names of the logits, in order; empty without a head or without names
 
     @property
     def model(self) -> nn.Module:
         """The PyTorch module itself."""
 
-    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Output:
-        """RGB images as uint8, of `image_size`; scaling and normalisation happen inside."""
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
+        """RGB images as uint8, of `image_size`; scaling and normalisation happen inside.
+
+        `attention` says what to keep of it: `heads` and `cls` only of a model that has heads.
+        """
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """The parameters that the method tunes, by name; all others stay as they are."""

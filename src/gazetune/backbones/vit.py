@@ -1,6 +1,8 @@
 """Any Hugging Face vision transformer with a [CLS] token (ViT, DeiT, DINOv2 with and without registers)."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,8 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from gazetune.backbones.capture import HEAD_MEAN
-from gazetune.backbones.protocol import Output
+from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN
+from gazetune.backbones.protocol import Kept, Output
 from gazetune.errors import InputError
 
 transformers.utils.logging.disable_progress_bar()
@@ -21,6 +23,7 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 # mean and SD where a folder has no preprocessor_config.json: those the families were trained with
 NORMALISATION = {"vit": HALF, "deit": IMAGENET, "dinov2": IMAGENET, "dinov2_with_registers": IMAGENET}
 FIXED_POSITIONS = ("vit", "deit")  # families whose position table must be told to stretch
+KEEPING: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": CLS_ROWS}
 INPUT_SIZE = 224  # the paper's, where neither the processor nor a fixed position table says otherwise
 
 
@@ -41,6 +44,7 @@ class VisionTransformer:
         patch = model.config.patch_size
         down, across = (patch, patch) if isinstance(patch, int) else patch
         self.grid = (image_size[0] // down, image_size[1] // across)
+        self.heads = model.config.num_attention_heads
         self.classes = _class_names(model)
         self._blocks = _find_blocks(model, name)
         self._last: list[Tensor] = []
@@ -55,10 +59,24 @@ class VisionTransformer:
     def _keep_last(self, _module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         self._last = [output if isinstance(output, Tensor) else output[0]]
 
-    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Output:
+    @contextmanager
+    def _keeping(self, attention: Kept) -> Iterator[None]:
+        """Attend, for a while, by the function that keeps this of the attention."""
+        function = KEEPING[attention]
+        if function == HEAD_MEAN:  # as it is
+            yield
+            return
+        self.model.set_attn_implementation(function)
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(HEAD_MEAN)
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """Images to logits, feature and attention. Raises InputError if not every layer gives its map."""
-        parameter = next(self.model.parameters())
-        outcome = self.model(self._normalised(images, parameter), output_attentions=True, **self._position_argument())
+        pixels = self._normalised(images, next(self.model.parameters()))
+        with self._keeping(attention):
+            outcome = self.model(pixels, output_attentions=True, **self._position_argument())
         hidden = self._last.pop()
         maps = tuple(m for m in outcome.attentions or () if m is not None)
         if len(maps) != len(self._blocks):

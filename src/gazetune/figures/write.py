@@ -7,6 +7,7 @@ import pandas as pd
 from gazetune.figures.alignment import draw_alignment
 from gazetune.figures.consistency import draw_consistency
 from gazetune.figures.examples import draw_examples_of
+from gazetune.figures.heads import write_heads
 from gazetune.figures.style import PRIOR_COLOUR, colours, save
 from gazetune.metrics import Metric
 from gazetune.prepared import load_prepared
@@ -22,7 +23,8 @@ def write_figures(
     metrics: Mapping[str, Metric],
     sizes: Collection[tuple[int, int]],
 ) -> list[str]:
-    """`figures/alignment.png`; where there is CC, `consistency.png` and `examples.png`.
+    """`figures/alignment.png`; `heads.png` where heads were scored; where there is CC, `consistency.png` and
+    `examples.png`.
 
     Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
@@ -37,6 +39,7 @@ def write_figures(
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
     if "correlations" in summary:  # else a gains.csv that lies there is of other settings
         written += _consistency(run, dataset, shown, paint)
+    written += write_heads(run, dataset, labels)
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
     if first is None or "cc" not in metrics or not sizes:

@@ -18,6 +18,9 @@ ALT = {
     "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
     "examples": "Test images from the largest gain in CC to the smallest: photo, human fixation density, the attention "
     "map of each model, and what tuning moved (red: more attention, blue: less).",
+    "heads": "How human-like each attention head is: mean CC of its [CLS] attention with the human density maps, by "
+    "layer (rows, 1 is the first) and head (columns; mean: the average over the heads of a layer). One panel a model, "
+    "one scale, in whose bar a line marks the mean training map; a frame marks the best head of each model.",
 }
 
 

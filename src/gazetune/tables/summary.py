@@ -6,6 +6,7 @@ import pandas as pd
 
 from gazetune.attention.extract import READY
 from gazetune.metrics.baselines import share_of_ceiling
+from gazetune.metrics.heads import gather_heads
 from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
@@ -22,10 +23,12 @@ def write_tables(
     metrics: Sequence[str],
     sizes: Collection[tuple[int, int]],
     about: Mapping[str, Json],
+    heads: Collection[str] = (),
 ) -> list[str]:
     """images.csv, tests.csv, summary.json, and the tables of PARTS, tables.gain and tables.seeds, of these data sets.
 
-    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment).
+    scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment). heads: the
+    files with the scores of attention heads, for heads.csv.
     """
     scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
     tests = compare(keyed(scores), metrics, test_order(roles), models=roles)
@@ -53,7 +56,7 @@ def write_tables(
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
     written += [run.write_table(name, table) for name, table in parts.items()]
-    return [*written, run.write_json(SUMMARY, summary)]
+    return [*written, *gather_heads(run, heads), run.write_json(SUMMARY, summary)]
 
 
 def _dataset(prepared: Prepared) -> dict[str, Json]:
