@@ -36,7 +36,8 @@ def generated(n: int) -> Points:
     cells = np.clip(np.random.default_rng(0).normal(SIZE / 2, SIZE / 6, (2, n * FIXATIONS)), 0, SIZE - 1)
     row, column = cells.astype(np.int16)
     offsets = np.arange(n + 1, dtype=np.int64) * FIXATIONS
-    return Points(row, column, np.ones(n * FIXATIONS, np.float32), offsets, np.full((n, 2), SIGMA_PX, np.float32), SIZE)
+    ones, observer = np.ones(n * FIXATIONS, np.float32), np.zeros(n * FIXATIONS, np.int32)
+    return Points(row, column, ones, observer, offsets, np.full((n, 2), SIGMA_PX, np.float32), SIZE)
 
 
 def attention() -> Float[Tensor, "image map height width"]:

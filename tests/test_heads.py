@@ -24,8 +24,8 @@ from gazetune.backbones import capture
 from gazetune.backbones.vit import HALF, VisionTransformer
 from gazetune.data.splits import members, split_of
 from gazetune.errors import InputError
-from gazetune.experiment import load_experiment
 from gazetune.figures.heads import draw_heads
+from gazetune.loading import load_experiment
 from gazetune.maps import Human, Points, counts, densities, grid_points, upsampled
 from gazetune.metrics.heads import bilinear_matrix, grid_scores, head_scores, head_table, human_on_grid, score_heads
 from gazetune.metrics.saliency import cc, nss
@@ -43,7 +43,7 @@ def points_of(*places, size=2, sigma=0.1):
     row, column = (np.array([p[k] for image in places for p in image], dtype=np.int16) for k in (0, 1))
     offsets = np.cumsum([0, *map(len, places)])
     sigmas = np.full((len(places), 2), sigma, np.float32)
-    return Points(row, column, np.ones(len(row), np.float32), offsets, sigmas, size)
+    return Points(row, column, np.ones(len(row), np.float32), np.zeros(len(row), np.int32), offsets, sigmas, size)
 
 
 def random_points(n, size, sigma, seed=0, fixations=40):
