@@ -41,6 +41,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
 ]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", help="Compare groups of observers or conditions of images by this column.", metavar="COLUMN"),
+]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run metrics of your own that the YAML names.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -75,6 +79,7 @@ def run(
     dry_run: DryRun = False,
     settings: Settings = None,
     allow_code: AllowCode = False,
+    by: By = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -118,6 +123,7 @@ def score(
     device: Device = "auto",
     skip_bad: SkipBad = False,
     allow_code: AllowCode = False,
+    by: By = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -125,7 +131,8 @@ def score(
     refuse_if_busy(run)
     from gazetune.commands import score_run
 
-    _show(score_run(run, data or [], device=device, skip_bad=skip_bad, allow_code=allow_code), as_json)
+    options = {"device": device, "skip_bad": skip_bad, "allow_code": allow_code, "by": by}
+    _show(score_run(run, data or [], **options), as_json)
 
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")

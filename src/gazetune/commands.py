@@ -11,7 +11,7 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
-from gazetune.data import READERS, Stimuli
+from gazetune.data import READERS, Stimuli, load_table
 from gazetune.data.synthetic import load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
@@ -39,10 +39,12 @@ def run_experiment(
     dry_run: bool = False,
     settings: Sequence[str] | None = None,
     allow_code: bool = False,
+    by: Sequence[str] | None = None,
     train_only: bool = False,
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
     chosen, output = _resolved(experiment, output, resume, settings or ())
+    chosen = _grouped(chosen, by or ())
     chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pick_device(device))
     run = Run(output or chosen.default_output)
     if dry_run:
@@ -73,18 +75,26 @@ def run_experiment(
 
 
 def score_run(
-    path: Path, data: Sequence[str], device: str = "auto", skip_bad: bool = False, allow_code: bool = False
+    path: Path,
+    data: Sequence[str],
+    device: str = "auto",
+    skip_bad: bool = False,
+    allow_code: bool = False,
+    by: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH."""
+    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
+
+    by: columns of the data sets that are scored, by which observers or images are compared.
+    """
     run = Run(path)
     experiment = _of_run(run)
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
     job = _job(experiment, run, device, allow_code)
-    others = [_other(text, experiment) for text in data]
+    others = [_other(text, experiment, by or ()) for text in data]
     with run.locked():
-        if not is_prepared(job, job.main):
-            pipeline.prepare(job, _load(experiment.data))
+        if not is_prepared(job, job.main) or (by and not others):
+            pipeline.prepare(job, _load(experiment.data if others else _grouped(experiment, by or ()).data))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
@@ -138,7 +148,20 @@ def _load(data: Data) -> Stimuli:
         raise InputError(
             f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
         )
-    return READERS[data.kind](Path(data.path))
+    if not data.by:
+        return READERS[data.kind](Path(data.path))
+    if data.kind != "table":
+        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
+    return load_table(Path(data.path), by=data.by)
+
+
+def _grouped(experiment: Experiment, by: Sequence[str]) -> Experiment:
+    """The experiment with other columns to compare by, where there are any."""
+    return (
+        experiment.model_copy(update={"data": experiment.data.model_copy(update={"by": tuple(by)})})
+        if by
+        else experiment
+    )
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
@@ -197,7 +220,7 @@ def _with_options(
     return parse(settings, experiment.name)
 
 
-def _other(text: str, experiment: Experiment) -> Stimuli:
+def _other(text: str, experiment: Experiment, by: Sequence[str]) -> Stimuli:
     """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
     reader_and_name, path = _name_and_path(text)
     reader, _, name = reader_and_name.partition(":")
@@ -206,7 +229,7 @@ def _other(text: str, experiment: Experiment) -> Stimuli:
         raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
     if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
+    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split, by=tuple(by))), name=name)
 
 
 def _name_and_path(text: str, default: str | None = None) -> tuple[str, str]:

@@ -28,12 +28,16 @@ class _Frozen(BaseModel):
 
 
 class Data(_Frozen):
-    """Which images and fixations: a reader, where its files lie, and the rule that splits them."""
+    """Which images and fixations: a reader, where its files lie, and the rule that splits them.
+
+    by: columns of the study's table that hold a group of observers or a condition of images.
+    """
 
     kind: str
     path: str | None = None
     world: World | None = None
     split: Split
+    by: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _reader_exists(self) -> "Data":

@@ -9,6 +9,8 @@ from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
+from gazetune.tables.observers import describe_observers
+from gazetune.tables.people import write_people
 from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, test_order
 
 
@@ -41,7 +43,8 @@ def write_tables(
             table = pd.concat([run.table(file) for file in files], ignore_index=True)
             written.append(run.write_table(kind, table))
             summary |= PARTS[kind](table)
-    return [*written, run.write_json(SUMMARY, summary)]
+    people, said = write_people(run, scored, roles, metrics)
+    return [*written, *people, run.write_json(SUMMARY, summary | said)]
 
 
 def _datasets(prepared: Prepared) -> dict[str, Json]:
@@ -77,5 +80,9 @@ def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
     return {"accuracy": [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]}
 
 
+def _observers(table: pd.DataFrame) -> dict[str, Json]:
+    return {"observers": describe_observers(table).to_dict("records")}
+
+
 # what the scoring of a data set may leave beside its scores: NAME.csv of the run, and what the summary says of it
-PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {"predictions": _accuracy}
+PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {"predictions": _accuracy, "observers": _observers}
