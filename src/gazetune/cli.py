@@ -131,8 +131,7 @@ def score(
     refuse_if_busy(run)
     from gazetune.commands import score_run
 
-    options = {"device": device, "skip_bad": skip_bad, "allow_code": allow_code, "by": by}
-    _show(score_run(run, data or [], **options), as_json)
+    _show(score_run(run, data or [], device, skip_bad, allow_code, by), as_json)
 
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")

@@ -198,10 +198,8 @@ def _scored(job: Job) -> dict[str, dict[str, str]]:
     stages = job.run.stages()
     done = {s.removeprefix("score/"): r["outputs"] for s, r in stages.items() if s.startswith("score/")}
     for name in done:
-        fixations, groups = (
-            stages.get(f"{kind}/{name}", {"inputs": {}, "outputs": {}}) for kind in ("fixations", "groups")
-        )
-        if groups["inputs"].get("data") == fixations["inputs"].get("data"):
+        groups = stages.get(f"groups/{name}")
+        if groups and groups["inputs"]["data"] == stages[f"fixations/{name}"]["inputs"]["data"]:
             done[name] |= groups["outputs"]
     return dict(sorted(done.items(), key=lambda item: item[0] != job.main))
 

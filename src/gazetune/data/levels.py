@@ -41,9 +41,7 @@ def read_levels(csv: str, table: pd.DataFrame, columns: Sequence[str], reserved:
 def _levels(csv: str, table: pd.DataFrame, column: str, reserved: Sequence[str]) -> Levels:
     if column not in table:
         free = [str(c) for c in table.columns if c not in reserved]
-        raise InputError(
-            f"--by {column}: '{csv}' has no such column. It has: {', '.join(free) or 'none of this kind'}."
-        )
+        raise InputError(f"--by {column}: '{csv}' has no such column. There are: {', '.join(free)}.")
     if column in reserved:
         raise InputError(f"--by {column}: this column has another use. Name one that holds a group or a condition.")
     mixed: list[str] = []

@@ -172,7 +172,10 @@ class Stimuli(Sequence[Stimulus]):
         return resized(self.render(self.ids[index]), size)
 
     def fingerprint(self) -> str:
-        """A sha256 over ids, sizes, fixations, observers and source files: equal exactly when the data are; `levels` are no part of it."""
+        """A sha256 over ids, sizes, fixations, observers and source files: equal exactly when the data are.
+
+        `levels` are no part of it.
+        """
         named = (self.observers,) if self.observers else ()
         digest = hashlib.sha256(repr((self.name, self.ids, sorted(self.sources.items()), *named)).encode())
         for column in (self.width, self.height, self.offsets, *self.fixations.columns().values()):

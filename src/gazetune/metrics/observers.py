@@ -1,12 +1,13 @@
 """Does a map look where each single observer looked? CC, NSS and AUC-Judd of all observers of an image at once.
 
-The same numbers as `score_points` gives on `by_observer`, but what a map costs (its blur, its sorted values) is paid once
-an image instead of once an observer, and no observer's density map is made.
+The same numbers as `score_points` gives on `by_observer`, but what a map costs (its blur, its sorted values) is paid
+once an image instead of once an observer, and no observer's density map is made.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -159,7 +160,7 @@ def _auc(maps: Batch, here: _Fixated) -> Values:
     value = flat[image, cell]
     rank = np.full(len(pair), np.nan)
     bounds = np.searchsorted(image, np.arange(len(flat) + 1))  # pairs, and so images, ascend
-    for i, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for i, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start and not np.isnan(flat[i, 0]):
             ascending, seen = np.sort(flat[i]), value[start:stop]
             below = np.searchsorted(ascending, seen) + np.searchsorted(ascending, seen, side="right")
