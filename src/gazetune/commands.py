@@ -142,17 +142,15 @@ def _summary(job: Job) -> dict[str, Any]:
 
 
 def _load(data: Data) -> Stimuli:
+    if data.by and data.kind != "table":
+        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
         raise InputError(
             f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
         )
-    if not data.by:
-        return READERS[data.kind](Path(data.path))
-    if data.kind != "table":
-        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
-    return load_table(Path(data.path), by=data.by)
+    return load_table(data.path, by=data.by) if data.by else READERS[data.kind](Path(data.path))
 
 
 def _grouped(experiment: Experiment, by: Sequence[str]) -> Experiment:

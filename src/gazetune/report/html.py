@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from gazetune.metrics import Metric
+from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.rows import ROWS
@@ -71,6 +72,7 @@ def _dataset(
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
+        "people": people(summary, name, labels, metrics),
     }
 
 

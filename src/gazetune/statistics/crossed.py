@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 from gazetune.statistics.resample import CELLS, DRAWS, FEWEST, drawn_times
 
 Columns = Float[np.ndarray, " column"]
-Times = Float[np.ndarray, "draw unit"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def crossed_means(
     values: Float[np.ndarray, "pair column"],
     image: Int[np.ndarray, " pair"],
     observer: Int[np.ndarray, " pair"],
-    times_image: Times,
-    times_observer: Times,
+    times_image: Float[np.ndarray, "draw image"],
+    times_observer: Float[np.ndarray, "draw observer"],
 ) -> Float[np.ndarray, "draw column"]:
     """Each draw's mean over pairs, a pair weighing as often as its image times as often as its observer was drawn.
 
