@@ -55,7 +55,7 @@ def run_experiment(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
-    stimuli = _load(chosen.data) if not resume else _load_if_there(chosen.data)
+    stimuli = _load(chosen.data) if by or not resume else _load_if_there(chosen.data)
     if stimuli is not None:
         require_parts(chosen, parts_of(chosen, stimuli))
     job = _job(chosen, run, device, allow_code)
@@ -155,11 +155,9 @@ def _load(data: Data) -> Stimuli:
 
 def _grouped(experiment: Experiment, by: Sequence[str]) -> Experiment:
     """The experiment with other columns to compare by, where there are any."""
-    return (
-        experiment.model_copy(update={"data": experiment.data.model_copy(update={"by": tuple(by)})})
-        if by
-        else experiment
-    )
+    if not by:
+        return experiment
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"by": tuple(by)})})
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
