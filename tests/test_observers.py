@@ -90,26 +90,26 @@ def study(rng, images=20, observers=10, image_sd=0.1, observer_sd=0.3, noise=0.2
 
 
 def test_a_weighted_mean_by_hand():
-    values, image, observer = np.array([[1.0], [2.0], [10.0]]), np.array([0, 0, 1]), np.array([0, 1, 0])
+    table = np.array([[[1.0], [2.0]], [[10.0], [np.nan]]])
     # image 0 twice, observer 1 three times, observer 0 once: (2 * 1 * 1 + 2 * 3 * 2 + 1 * 1 * 10) / (2 + 6 + 1)
-    found = crossed_means(values, image, observer, np.array([[2.0, 1.0]]), np.array([[1.0, 3.0]]))
-    assert found == pytest.approx(24 / 9)
+    alone, both = crossed_means(table, np.array([[2.0, 1.0]]), np.array([[1.0, 3.0]]))
+    assert both == pytest.approx(24 / 9) and alone == pytest.approx((2 * 1 + 2 * 2 + 10) / 5)
 
 
 def test_equal_to_plain_loops_with_missing_pairs():
     rng = np.random.default_rng(0)
-    values, image, observer = study(rng, 5, 4)
-    kept = rng.permutation(20)[:13]
-    values, image, observer = values[kept], image[kept], observer[kept]
+    table = study(rng, 5, 4)[0].reshape(5, 4, 1)
+    table[rng.random((5, 4)) < 0.4] = np.nan
     times_image, times_observer = rng.integers(3, size=(6, 5)).astype(float), rng.integers(3, size=(6, 4)).astype(float)
-    found = crossed_means(values, image, observer, times_image, times_observer)
-    for draw, (of_images, of_observers) in enumerate(zip(times_image, times_observer, strict=True)):
-        sample = [
-            value
-            for (i, o), value in zip(zip(image, observer, strict=True), values[:, 0], strict=True)
-            for _ in product(range(int(of_images[i])), range(int(of_observers[o])))
-        ]
-        assert found[draw, 0] == pytest.approx(np.mean(sample) if sample else np.nan, nan_ok=True)
+    alone, both = crossed_means(table, times_image, times_observer)
+    for draw in range(6):
+        of_images, of_both = [], []
+        for i, o in product(range(5), range(4)):
+            for _ in range(int(times_image[draw, i])):
+                of_images.append(table[i, o, 0])
+                of_both += [table[i, o, 0]] * int(times_observer[draw, o])
+        assert alone[draw, 0] == pytest.approx(np.nanmean(of_images))
+        assert both[draw, 0] == pytest.approx(np.nanmean(of_both))
 
 
 def test_where_observers_agree_both_intervals_are_that_of_images():
@@ -131,6 +131,9 @@ def test_seeded_chunked_and_shifted(monkeypatch):
     order = np.random.default_rng(1).permutation(len(values))
     shuffled = crossed_intervals(values[order], image[order], observer[order], np.random.default_rng(5), draws=200)
     assert vars(shuffled)["both_low"] == pytest.approx(whole.both_low)
+    monkeypatch.setattr(crossed, "TABLE", 200)
+    split = crossed_intervals(np.hstack([values] * 3), image, observer, np.random.default_rng(5), draws=200)
+    assert split.both_low == pytest.approx([whole.both_low[0]] * 3)
     monkeypatch.setattr(crossed, "CELLS", 1000)
     small = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=2000)
     monkeypatch.setattr(crossed, "CELLS", 10**7)
