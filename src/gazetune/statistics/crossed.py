@@ -37,7 +37,7 @@ def crossed_intervals(
     over those that are there. NaN below three images (both intervals) or three observers (the second). The generator
     is asked for one number; columns without a value at the same pairs share their draws.
 
-    Owen shows that the variance is never too small on average: the noise of single pairs counts up to three times.
+    The variance errs on the safe side (Owen): the noise of single pairs counts up to three times.
 
     Raises:
         ValueError: `confidence` is not between 0 and 1, or there are no draws.
