@@ -44,6 +44,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
 ]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", help="Compare groups of observers or conditions of images by this column.", metavar="COLUMN"),
+]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run metrics of your own that the YAML names.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -79,6 +83,7 @@ def run(
     dry_run: DryRun = False,
     settings: Settings = None,
     allow_code: AllowCode = False,
+    by: By = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -123,6 +128,7 @@ def score(
     device: Device = "auto",
     skip_bad: SkipBad = False,
     allow_code: AllowCode = False,
+    by: By = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -130,7 +136,7 @@ def score(
     refuse_if_busy(run)
     from gazetune.commands import score_run
 
-    _show(score_run(run, data or [], device=device, skip_bad=skip_bad, allow_code=allow_code), as_json)
+    _show(score_run(run, data or [], device, skip_bad, allow_code, by), as_json)
 
 
 COMPARE = """Examples:
@@ -166,6 +172,7 @@ def compare(
     dry_run: DryRun = False,
     settings: Settings = None,
     allow_code: AllowCode = False,
+    by: By = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

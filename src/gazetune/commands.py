@@ -39,15 +39,17 @@ def run_experiment(
     dry_run: bool = False,
     settings: Sequence[str] | None = None,
     allow_code: bool = False,
+    by: Sequence[str] | None = None,
     train_only: bool = False,
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
     chosen, output = _resolved(experiment, output, resume, settings or ())
+    chosen = _grouped(chosen, by or ())
     chosen = _with_options(
         chosen, data or (), weights, limit, seeds, controls, precision, skip_bad, pick_device(device)
     )
     run = Run(output or chosen.default_output)
-    return _execute(chosen, run, resume, device, allow_code, dry_run, train_only)
+    return _execute(chosen, run, resume, device, allow_code, dry_run, train_only, bool(by))
 
 
 def compare_models(
@@ -66,6 +68,7 @@ def compare_models(
     dry_run: bool = False,
     settings: Sequence[str] | None = None,
     allow_code: bool = False,
+    by: Sequence[str] | None = None,
 ) -> dict[str, Any] | None:
     """Score models and folders of maps against the same observers, training nothing, and return the summary."""
     given = comparison(models, maps, data, images, fixations)
@@ -73,11 +76,11 @@ def compare_models(
         given["limit"] = limit
     for setting in settings or ():
         lay_over(given, setting)
-    chosen = parse({**given, "skip_bad": skip_bad}, "compare")
+    chosen = _grouped(parse({**given, "skip_bad": skip_bad}, "compare"), by or ())
     if not all_images:
         chosen = without_training_images(chosen, held_out)
     run = Run(output or Path("runs") / "compare")
-    return _execute(chosen, run, resume, device, allow_code, dry_run)
+    return _execute(chosen, run, resume, device, allow_code, dry_run, regrouped=bool(by))
 
 
 def _execute(
@@ -88,8 +91,12 @@ def _execute(
     allow_code: bool,
     dry_run: bool,
     train_only: bool = False,
+    regrouped: bool = False,
 ) -> dict[str, Any] | None:
-    """All stages in order; the summary, or None where only the plan was asked for, or only training."""
+    """All stages in order; the summary, or None where only the plan was asked for, or only training.
+
+    regrouped: columns to compare by were named just now, so the data must be read even if the run holds them.
+    """
     if dry_run:
         print_plan(experiment, run, load_data)
         return None
@@ -98,7 +105,7 @@ def _execute(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
-    stimuli = load_data(experiment.data) if not resume else _load_if_there(experiment.data)
+    stimuli = _load_if_there(experiment.data) if resume and not regrouped else load_data(experiment.data)
     if stimuli is not None:
         require_parts(experiment, parts_of(experiment, stimuli))
     job = _job(experiment, run, device, allow_code)
@@ -118,18 +125,26 @@ def _execute(
 
 
 def score_run(
-    path: Path, data: Sequence[str], device: str = "auto", skip_bad: bool = False, allow_code: bool = False
+    path: Path,
+    data: Sequence[str],
+    device: str = "auto",
+    skip_bad: bool = False,
+    allow_code: bool = False,
+    by: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH."""
+    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
+
+    by: columns of the data sets that are scored, by which observers or images are compared.
+    """
     run = Run(path)
     experiment = _of_run(run)
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
     job = _job(experiment, run, device, allow_code)
-    others = [other_data(text, experiment) for text in data]
+    others = [other_data(text, experiment, by or ()) for text in data]
     with run.locked():
-        if not is_prepared(job, job.main):
-            pipeline.prepare(job, load_data(experiment.data))
+        if not is_prepared(job, job.main) or (by and not others):
+            pipeline.prepare(job, load_data(experiment.data if others else _grouped(experiment, by or ()).data))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
@@ -175,6 +190,13 @@ def _summary(job: Job) -> dict[str, Any]:
         "_run": job.run.path,
     }
     return {**job.run.json(SUMMARY), **extra}
+
+
+def _grouped(experiment: Experiment, by: Sequence[str]) -> Experiment:
+    """The experiment with other columns to compare by, where there are any."""
+    if not by:
+        return experiment
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"by": tuple(by)})})
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:

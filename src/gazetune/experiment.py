@@ -29,6 +29,7 @@ class Data(_Frozen):
 
     images: the folder of the photos, where the reader cannot know it. held_out: runs whose training and validation
     images keep those parts here, whatever the rule, so that models from these runs are tested on the others.
+    by: columns of the study's table that hold a group of observers or a condition of images.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Data(_Frozen):
     held_out: tuple[str, ...] = ()
     world: World | None = None
     split: Split
+    by: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _reader_exists(self) -> "Data":

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -31,11 +32,14 @@ def load_data(data: Data) -> Stimuli:
         )
     if data.images is not None and data.kind != "table":
         raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")
-    stimuli = load_table(data.path, data.images) if data.images else READERS[data.kind](Path(data.path))
+    if data.by and data.kind != "table":
+        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
+    table = data.kind == "table"
+    stimuli = load_table(data.path, data.images, by=data.by) if table else READERS[data.kind](Path(data.path))
     return _held_out(stimuli, data.held_out) if data.held_out else stimuli
 
 
-def other_data(text: str, experiment: Experiment) -> Stimuli:
+def other_data(text: str, experiment: Experiment, by: Sequence[str] = ()) -> Stimuli:
     """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
     reader_and_name, path = name_and_path(text)
     reader, _, name = reader_and_name.partition(":")
@@ -44,7 +48,7 @@ def other_data(text: str, experiment: Experiment) -> Stimuli:
         raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
     if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    return replace(load_data(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
+    return replace(load_data(Data(kind=reader, path=path, split=experiment.data.split, by=tuple(by))), name=name)
 
 
 def name_and_path(text: str, default: str | None = None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from gazetune.figures.write import write_figures
 from gazetune.files import sha256_file
 from gazetune.heads import attend_heads, head_tables
 from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
-from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points
+from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points, write_levels
 from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
 from gazetune.report.html import write_report
@@ -64,6 +64,9 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
         stage = f"photos/{name}/{shape[0]}x{shape[1]}"
         taken = {"data": data, "skip_bad": experiment.skip_bad, "parts": limited}
         job.run.stage(stage, taken | VERSION, photos)
+    if stimuli.levels:  # a file of its own: other groups are no reason to train or to score again
+        groups = partial(write_levels, job.run, name, stimuli.levels)
+        job.run.stage(f"groups/{name}", {"data": data, "levels": fingerprint(stimuli.levels)} | VERSION, groups)
 
 
 def train(job: Job) -> None:
@@ -227,7 +230,12 @@ def conclude(job: Job) -> None:
 
 def _scored(job: Job) -> dict[str, dict[str, str]]:
     """Every data set that was scored, the run's own first, and the files that were written, with their sha256."""
-    done = {s.removeprefix("score/"): r["outputs"] for s, r in job.run.stages().items() if s.startswith("score/")}
+    stages = job.run.stages()
+    done = {s.removeprefix("score/"): r["outputs"] for s, r in stages.items() if s.startswith("score/")}
+    for name in done:
+        groups = stages.get(f"groups/{name}")
+        if groups and groups["inputs"]["data"] == stages[f"fixations/{name}"]["inputs"]["data"]:
+            done[name] |= groups["outputs"]
     return dict(sorted(done.items(), key=lambda item: item[0] != job.main))
 
 

@@ -1,6 +1,6 @@
-"""A data set made ready in the run directory: fixations on the map grid, photos as uint8, and who is left out why."""
+"""A data set made ready in the run directory: fixations on the map grid, photos, groups, and who is left out why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
+from gazetune.data.levels import Levels
 from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
@@ -25,7 +26,8 @@ class Prepared:
     """The images of a run, in one order for table, points and pixels.
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
-    categories: image, category: one row for each category among an image's objects.
+    categories: image, category: one row for each category among an image's objects. observers: their names by number;
+    empty: the number is the name.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Prepared:
     citation: str
     folder: Path
     categories: pd.DataFrame
+    observers: tuple[str, ...] = ()
+
+    def observer_names(self, numbers: Int[np.ndarray, " observer"]) -> list[str]:
+        """The names of these observers; the number itself where the data set has no names."""
+        return [self.observers[i] if self.observers else str(i) for i in numbers]
 
     def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
         """Positions of the images of a split that can be used: readable, and with fixations unless they are tested."""
@@ -90,6 +97,7 @@ def prepare_points(
         "classes": list(stimuli.classes),
         "citation": stimuli.citation,
         "table": table,
+        "observers": list(stimuli.observers),
     }
     if stimuli.find_objects is not None:
         about["categories"] = [sorted({o.category for o in stimuli.find_objects(i)}) for i in stimuli.ids]
@@ -123,4 +131,20 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
     pairs = [(i, c) for i, names in zip(table["image"], about.get("categories", []), strict=False) for c in names]
     categories = pd.DataFrame(pairs, columns=["image", "category"], dtype="str")
-    return Prepared(name, table, points, tuple(about["classes"]), about["citation"], run.path, categories)
+    classes, observers = tuple(about["classes"]), tuple(about["observers"])
+    return Prepared(name, table, points, classes, about["citation"], run.path, categories, observers)
+
+
+def levels_name(dataset: str) -> str:
+    """Where groups of observers and conditions of images are kept."""
+    return f"stimuli/{dataset}-groups.json"
+
+
+def write_levels(run: Run, name: str, levels: Mapping[str, Levels]) -> list[str]:
+    """Write `stimuli/NAME-groups.json`: per column its unit and the level of each, and return its name."""
+    return [run.write_json(levels_name(name), {c: {"unit": v.unit, "of": dict(v.of)} for c, v in levels.items()})]
+
+
+def load_levels(run: Run, name: str) -> dict[str, Levels]:
+    """What `write_levels` wrote."""
+    return {column: Levels(v["unit"], v["of"]) for column, v in run.json(levels_name(name)).items()}

@@ -29,9 +29,9 @@ VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.j
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
-TEXTS = ["image", "dataset", "model", "category", "reason"]
+TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level"]
 FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
-TYPES: dict[str, Any] = {"image": str, "dataset": str, "model": str, "seed": "Int64", "category": str, "reason": str}
+TYPES: dict[str, Any] = {**dict.fromkeys(TEXTS, str), "seed": "Int64"}
 
 
 class Run:
@@ -57,7 +57,8 @@ class Run:
         path = self.file(f"{name}.csv")
         if not path.is_file():
             raise InputError(f"'{path}' is not there: the run has not come that far. Go on with gazetune run --resume.")
-        table = pd.read_csv(path, dtype=TYPES)
+        # only an empty cell is missing: an observer may be called NA
+        table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
         for column in table.columns.intersection(TEXTS):
             table[column] = table[column].str.replace(GUARDED, r"\1", regex=True)
         return table

@@ -1,7 +1,7 @@
 """What people saw and where they looked: the one form that every data set is read into."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Num, Shaped, UInt8
 
 from gazetune.data.images import read_rgb, resized
+from gazetune.data.levels import Levels
 from gazetune.errors import InputError
 
 Column = Num[np.ndarray, " fixation"]
@@ -80,6 +81,8 @@ class Stimuli(Sequence[Stimulus]):
     `offsets[i]:offsets[i + 1]` are the fixations of image i. Pixels and object masks are read when asked for.
     `render` gives the pixels of an image that has no file (a generated world). `sources` names the files behind the
     data and their sha256. `outside` counts, per image, the fixations that lay outside it and were left out.
+    `observers` names the observers by number; empty: the number is the name. `levels`: groups of observers or
+    conditions of images, by the name of the column that says them.
     """
 
     name: str
@@ -95,6 +98,8 @@ class Stimuli(Sequence[Stimulus]):
     classes: tuple[str, ...] = ()
     given_split: tuple[str, ...] | None = None
     outside: Int[np.ndarray, " image"] | None = None
+    observers: tuple[str, ...] = ()
+    levels: Mapping[str, Levels] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     citation: str = ""
 
@@ -167,8 +172,12 @@ class Stimuli(Sequence[Stimulus]):
         return resized(self.render(self.ids[index]), size)
 
     def fingerprint(self) -> str:
-        """A sha256 over ids, sizes, fixations and source files: equal exactly when the data are."""
-        digest = hashlib.sha256(repr((self.name, self.ids, sorted(self.sources.items()))).encode())
+        """A sha256 over ids, sizes, fixations, observers and source files: equal exactly when the data are.
+
+        `levels` are no part of it.
+        """
+        named = (self.observers,) if self.observers else ()
+        digest = hashlib.sha256(repr((self.name, self.ids, sorted(self.sources.items()), *named)).encode())
         for column in (self.width, self.height, self.offsets, *self.fixations.columns().values()):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()

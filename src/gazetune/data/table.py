@@ -6,16 +6,20 @@ The folder holds `fixations.csv` (or .csv.gz) and the images, in `images/` or be
   image_width, image_height    optional: the frame of x and y, where the image files have been resized since
   split                        optional: train, validation or test (the same for all rows of an image)
   label                        optional: the class of the image, as a name (the same for all rows of an image)
+  any other                    optional: a group of observers or a condition of images, where `by` names it
 and, optionally, `objects.csv` with boxes or masks of objects (format: see objects.py).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
 from gazetune.data.images import image_size
+from gazetune.data.levels import read_levels
 from gazetune.data.objects import load_objects
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
 from gazetune.errors import InputError
@@ -29,22 +33,24 @@ UNREADABLE = 1, 1  # the frame of a file that is no image; its fixations cannot 
 MAX_OUTSIDE = 0.05  # more fixations than this outside their image: the columns are swapped or the frame is wrong
 
 
-def load_table(path: str | Path, images: str | Path | None = None) -> Stimuli:
+def load_table(path: str | Path, images: str | Path | None = None, by: Sequence[str] = ()) -> Stimuli:
     """A data set from a CSV of fixations and a folder of images (format: see this module's docstring).
 
     Args:
         path: the folder, or the CSV itself.
         images: the folder of the images, where it is neither `images/` beside the CSV nor the CSV's own folder.
+        by: columns that hold a group of observers or a condition of images (see levels.py).
 
     Images in the folder without a fixation in the CSV are part of the data set. Fixations outside their image are
     left out and counted, up to 5 %. Without any image file, image_width and image_height are needed.
 
     Raises:
         InputError: a file, column or image that is missing, NaN or non-numeric coordinates, more than 5 % of the
-            fixations outside their image.
+            fixations outside their image, a column of `by` that is neither a group nor a condition.
     """
     csv = _find_csv(Path(path).expanduser())
-    table = _read(csv)
+    table = _read(csv, by)
+    levels = read_levels(str(csv), table, by, (*NEEDED, *NUMBERS))
     folder = _find_photos(csv, images)
     photos = {p.name: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PHOTOS} if folder else {}
     named = [str(name) for name in table["image"].cat.categories]
@@ -80,6 +86,8 @@ def load_table(path: str | Path, images: str | Path | None = None) -> Stimuli:
         classes=classes,
         given_split=_one_per_image(csv, table, image, len(ids), "split"),
         outside=outside,
+        observers=tuple(str(name) for name in table["observer"].cat.categories),
+        levels=levels,
         sources=sources,
     )
 
@@ -101,8 +109,9 @@ def _find_photos(csv: Path, images: str | Path | None) -> Path | None:
     return None
 
 
-def _read(csv: Path) -> pd.DataFrame:
-    types = {"image": "category", "observer": "category", "split": "category", "label": "category"}
+def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
+    words = {"image", "observer", "split", "label", *by} - {*NUMBERS}
+    types: dict[str, Any] = dict.fromkeys(sorted(words), "category")
     try:
         table = pd.read_csv(csv, dtype=types, keep_default_na=False, na_values={c: [""] for c in NUMBERS})
     except (ValueError, OSError, EOFError) as reason:

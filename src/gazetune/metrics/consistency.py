@@ -54,6 +54,18 @@ def pairwise_cc(points: Points, index: Int[np.ndarray, " map"]) -> Float[np.ndar
     orthonormal columns U. So a blurred map is U (F_down C F_across^T) U^T, and inner products of maps are those of
     the small matrices in the brackets, which the fixations give directly. Sums over pixels need only U^T 1.
     """
+    flat, total = low_rank(points, index)
+    products = flat @ flat.T
+    covariance = products - np.outer(total, total) / points.size**2
+    variance, energy = covariance.diagonal(), products.diagonal()
+    sd = np.sqrt(np.where(variance > FLAT * energy, variance, np.nan))
+    return covariance / np.outer(sd, sd)
+
+
+def low_rank(
+    points: Points, index: Int[np.ndarray, " map"]
+) -> tuple[Float[np.ndarray, "map rank_squared"], Float[np.ndarray, " map"]]:
+    """Blurred maps of one sigma as short vectors with the same inner products (see `pairwise_cc`), and their sums."""
     (down, down_sums), (across, across_sums) = (_factor(points.size, float(s)) for s in points.sigma_px[index[0]])
     rows, offsets = rows_of(points.offsets, index)
     owner = np.repeat(np.arange(len(index)), np.diff(offsets))
@@ -63,12 +75,7 @@ def pairwise_cc(points: Points, index: Int[np.ndarray, " map"]) -> Float[np.ndar
     profile = (cells.tocsr() @ across.T).reshape(size, maps * rank)
     small = (down @ profile).reshape(len(down), maps, rank).transpose(1, 0, 2)
     total = np.einsum("r,mrs,s->m", down_sums, small, across_sums)
-    flat = small.reshape(maps, -1)
-    products = flat @ flat.T
-    covariance = products - np.outer(total, total) / size**2
-    variance, energy = covariance.diagonal(), products.diagonal()
-    sd = np.sqrt(np.where(variance > FLAT * energy, variance, np.nan))
-    return covariance / np.outer(sd, sd)
+    return small.reshape(maps, -1), total
 
 
 @lru_cache(maxsize=64)

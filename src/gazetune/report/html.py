@@ -9,6 +9,7 @@ import jinja2
 
 from gazetune.metrics import Metric
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.rows import ROWS
@@ -84,6 +85,7 @@ def _dataset(
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
+        "people": people(summary, name, labels, metrics),
     }
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gazetune.report.gain import agreement_line
+from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, table_rows
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
@@ -27,6 +28,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
             interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
             console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
+        for line in group_lines(summary, dataset, labels, metrics):
+            console.print(line)
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)

@@ -56,7 +56,11 @@ def _resampled_means(
     means = []
     for start in range(0, draws, chunk):
         count = min(chunk, draws - start)
-        drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
-        means.append(times @ (values - centre) / n)
+        means.append(drawn_times(n, count, generator) @ (values - centre) / n)
     return centre + np.concatenate(means)
+
+
+def drawn_times(n: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draw unit"]:
+    """How often each of n units comes up when n are drawn with replacement, once per draw."""
+    drawn = generator.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)

@@ -21,8 +21,10 @@ from gazetune.priors import Prior, Priors, of_others, of_training, one_each
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.tables.gain import write_consistency
+from gazetune.tables.observers import OBSERVER_ROWS, write_observers
 from gazetune.tables.rows import GAUSSIAN, HALF, HUMAN, MEAN_MAP, NEXT, ONE_OUT, OTHERS, Models, maps_folder
 
+PRIOR = "prior"  # what the maps of a row without a model are
 Scored = dict[tuple[str, int | None, str], pd.DataFrame]  # model, seed, what its maps are -> one row an image
 
 
@@ -39,14 +41,16 @@ def write_scores(
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
     priors = of_training(seen) if len(seen) else of_others(points)
     ids = [str(image) for image in test.table["image"].iloc[rows]]
-    scored = _human_rows(points, priors, metrics) | _prior_rows(points, priors, ids, metrics)
+    scored, one_out = _human_rows(points, priors, metrics)
+    maps, reasons = _prior_maps(points, priors, ids), {}
     for key, (name, seed) in models.items():
         folder = maps_folder(test.name, key)
-        part = score_points(open_maps(run, folder, points.size), points, priors, metrics)
         ready = run.json(f"{folder}/{READY}", {})
-        why = ready.get("reasons", {})  # known better than "constant map", which is what no map looks like
-        part["reason"] = [why.get(image, reason) for image, reason in zip(ids, part["reason"], strict=True)]
-        scored[name, seed, "ready-made" if ready else attention] = part
+        row = name, seed, "ready-made" if ready else attention
+        maps[row], reasons[row] = open_maps(run, folder, points.size), ready.get("reasons", {})
+    scored |= {row: score_points(found, points, priors, metrics) for row, found in maps.items()}
+    for row, why in reasons.items():  # known better than "constant map", which is what no map looks like
+        scored[row]["reason"] = [why.get(i, known) for i, known in zip(ids, scored[row]["reason"], strict=True)]
     for (name, _, _), part in scored.items():
         constant = int((part["reason"] == "constant map").sum())
         if constant:
@@ -55,11 +59,16 @@ def write_scores(
     ordered = [c for c in table if c not in (*metrics, "reason")]
     written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
     written.append(write_consistency(run, test, rows, points))
+    single = {(row, seed): m for (row, seed, kind), m in maps.items() if kind != PRIOR or row in OBSERVER_ROWS}
+    written += write_observers(run, test, points, single, one_out, list(metrics))
     return written + _write_predictions(run, test, rows, models)
 
 
-def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -> Scored:
-    """The entropy of the human maps, and how well humans predict humans: by halves, and all others each single one."""
+def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -> tuple[Scored, pd.DataFrame]:
+    """The entropy of the human maps, and how well humans predict humans: by halves, and all others each single one.
+
+    Also the scores of all others against each single one before they are averaged by image.
+    """
     n = len(points)
     entropy = np.empty(n)
     for index in batches(n):
@@ -72,21 +81,18 @@ def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -
     one_out = by_image(single_scores, single, n)
     alone = one_out[list(metrics)].isna().all(axis=1).to_numpy()
     one_out["reason"] = [e or ("fewer than two observers" if a else None) for e, a in zip(empty, alone, strict=True)]
-    return {
-        (HUMAN, None, "density"): human,
-        (HALF, None, "density"): by_halves,
-        (ONE_OUT, None, "density"): one_out,
-    }
+    found = {HUMAN: human, HALF: by_halves, ONE_OUT: one_out}
+    return {(row, None, "density"): part for row, part in found.items()}, single_scores
 
 
-def _prior_rows(points: Points, priors: Priors, ids: Sequence[str], metrics: Mapping[str, Metric]) -> Scored:
+def _prior_maps(points: Points, priors: Priors, ids: Sequence[str]) -> dict[tuple[str, int | None, str], Maps]:
     """What can be said of an image without seeing it."""
     maps = {GAUSSIAN: priors.gaussian, MEAN_MAP: priors.mean_map}
     found: dict[str, Maps] = {row: partial(_scaled, prior) for row, prior in maps.items()}
     if not priors.from_training:
         del found[MEAN_MAP]  # it is the mean of the other images then
     found |= {OTHERS: partial(_scaled, of_others(points).mean_map), NEXT: next_image(points, ids)}
-    return {(row, None, "prior"): score_points(m, points, priors, metrics) for row, m in found.items()}
+    return {(row, None, PRIOR): m for row, m in found.items()}
 
 
 def _scaled(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:

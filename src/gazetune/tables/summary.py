@@ -12,6 +12,8 @@ from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
+from gazetune.tables.observers import describe_observers
+from gazetune.tables.people import write_people
 from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, maps_folder, test_order
 from gazetune.tables.seeds import seed_spread
 
@@ -56,7 +58,8 @@ def write_tables(
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
     written += [run.write_table(name, table) for name, table in parts.items()]
-    return [*written, *gather_heads(run, heads), run.write_json(SUMMARY, summary)]
+    people, said = write_people(run, scored, roles, metrics)
+    return [*written, *people, *gather_heads(run, heads), run.write_json(SUMMARY, summary | said)]
 
 
 def _dataset(prepared: Prepared) -> dict[str, Json]:
@@ -98,8 +101,13 @@ def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
     return {"accuracy": [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]}
 
 
+def _observers(table: pd.DataFrame) -> dict[str, Json]:
+    return {"observers": describe_observers(table).to_dict("records")}
+
+
 # what the scoring of a data set may leave beside its scores: NAME.csv of the run, and what the summary says of it
 PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {
     "predictions": _accuracy,
     "consistency": consistency_summary,
+    "observers": _observers,
 }
