@@ -230,7 +230,7 @@ def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
     from gazetune.report.terminal import print_summary
 
     console = Console()
-    print_summary(summary, console if console.is_terminal else Console(width=100))
+    print_summary(summary, console if console.is_terminal else Console(width=120))
 
 
 def main() -> None:

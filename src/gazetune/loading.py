@@ -24,6 +24,8 @@ BUILT_IN = resources.files("gazetune") / "experiments"
 
 def load_data(data: Data) -> Stimuli:
     """The data set that an experiment names. Raises InputError where it is not there or cannot be read."""
+    if data.by and data.kind != "table":
+        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
@@ -32,8 +34,6 @@ def load_data(data: Data) -> Stimuli:
         )
     if data.images is not None and data.kind != "table":
         raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")
-    if data.by and data.kind != "table":
-        raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
     table = data.kind == "table"
     stimuli = load_table(data.path, data.images, by=data.by) if table else READERS[data.kind](Path(data.path))
     return _held_out(stimuli, data.held_out) if data.held_out else stimuli

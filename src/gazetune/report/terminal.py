@@ -24,7 +24,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         for i, (name, metric) in enumerate(metrics.items(), start=1):
             table.add_row(metric.heading or name, *(row[i] for row in rows))
         console.print(table)
-        console.print(_tests(summary, dataset, roles, labels, metrics))
+        for tests in _tests(summary, dataset, roles, labels, metrics):
+            console.print(tests)
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
             interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
             console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
@@ -35,27 +36,26 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
 
 
-def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> Table:
-    """The models in question against the others, the centre prior and the human ceiling; tests.csv has every pair."""
-    asked = in_question(roles)
-    title = "paired t-tests (all pairs: tests.csv)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("metric", "model", "against", "n", "difference [95 %]", "t", "p", "d"):
-        table.add_column(name, justify="left" if name in ("metric", "model", "against") else "right", overflow="fold")
-    rivals = {CEILING, *PRIORS, *roles}
-    for t in summary["tests"]:
-        if t["dataset"] == dataset and t["first"] in asked and t["second"] in rivals:
-            interval = f"{number(t['difference'])} [{number(t['ci_low'])}, {number(t['ci_high'])}]"
-            rival = ROWS.get(t["second"], labels.get(t["second"], t["second"]))
-            name = metrics[t["metric"]].label or t["metric"]
-            table.add_row(
-                name,
-                labels[t["first"]],
-                rival,
-                str(t["n"]),
-                interval,
-                number(t["t"], 1),
-                p_value(t["p"]),
-                number(t["d"], 2),
-            )
-    return table
+def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> list[Table]:
+    """Each model in question against the others, the centre prior and the human ceiling; tests.csv has every pair."""
+    tests = {(t["metric"], t["first"], t["second"]): t for t in summary["tests"] if t["dataset"] == dataset}
+    tables = []
+    for key in in_question(roles):
+        rivals = [r for r in (CEILING, *PRIORS, *roles) if any((m, key, r) in tests for m in metrics)]
+        title = (
+            f"{labels[key]} minus ...: difference ± half its 95 % interval, p of the paired t (all pairs: tests.csv)"
+        )
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("", *(ROWS.get(r, labels.get(r, r)) for r in rivals)):
+            table.add_column(name, justify="right" if name else "left", overflow="fold")
+        for name, metric in metrics.items():
+            table.add_row(metric.heading or name, *(_difference(tests.get((name, key, r))) for r in rivals))
+        tables += [table] if rivals else []
+    return tables
+
+
+def _difference(test: dict[str, Any] | None) -> str:
+    if test is None or test["difference"] is None:
+        return "–"
+    half = number(None if test["ci_low"] is None else (test["ci_high"] - test["ci_low"]) / 2)
+    return f"{test['difference']:+.3f} ±{half} {p_value(test['p'])}"
