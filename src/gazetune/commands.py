@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
-from gazetune.data import READERS, Stimuli
+from gazetune.data import READERS, Stimuli, read
 from gazetune.data.synthetic import load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, experiment_names, load_experiment, parse
@@ -46,14 +47,15 @@ def run_experiment(
     chosen = _with_options(chosen, data or (), weights, limit, seeds, precision, skip_bad, pick_device(device))
     run = Run(output or chosen.default_output)
     if dry_run:
-        print_plan(chosen, run, _load)
+        print_plan(chosen, run, partial(_load, skip_bad=chosen.skip_bad))
         return None
     if run.file(CONFIG).is_file() and not resume:
         raise InputError(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
-    stimuli = _load(chosen.data) if not resume else _load_if_there(chosen.data)
+    load = _load if not resume else _load_if_there
+    stimuli = load(chosen.data, chosen.skip_bad)
     if stimuli is not None:
         require_parts(chosen, parts_of(chosen, stimuli))
     job = _job(chosen, run, device, allow_code)
@@ -84,7 +86,7 @@ def score_run(
     others = [_other(text, experiment) for text in data]
     with run.locked():
         if not is_prepared(job, job.main):
-            pipeline.prepare(job, _load(experiment.data))
+            pipeline.prepare(job, _load(experiment.data, experiment.skip_bad))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
@@ -100,10 +102,10 @@ def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job
     return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
 
 
-def _load_if_there(data: Data) -> Stimuli | None:
+def _load_if_there(data: Data, skip_bad: bool) -> Stimuli | None:
     """The data; None, said aloud, where they are gone: a run that is gone on with may hold what it needs."""
     try:
-        return _load(data)
+        return _load(data, skip_bad)
     except InputError as reason:
         say(f"warning: {reason} Going on with what the run holds.")
         return None
@@ -131,14 +133,14 @@ def _summary(job: Job) -> dict[str, Any]:
     return {**job.run.json(SUMMARY), **extra}
 
 
-def _load(data: Data) -> Stimuli:
+def _load(data: Data, skip_bad: bool) -> Stimuli:
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
         raise InputError(
             f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
         )
-    return READERS[data.kind](Path(data.path))
+    return read(data.kind, data.path, data.options, skip_bad)
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
@@ -206,7 +208,7 @@ def _other(text: str, experiment: Experiment) -> Stimuli:
         raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
     if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split)), name=name)
+    return replace(_load(Data(kind=reader, path=path, split=experiment.data.split), experiment.skip_bad), name=name)
 
 
 def _name_and_path(text: str, default: str | None = None) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gazetune.attention import METHODS
-from gazetune.data import READERS
+from gazetune.data import OPTIONS, READERS
 from gazetune.data.splits import Split
 from gazetune.data.synthetic import World
 from gazetune.errors import InputError
@@ -27,16 +27,27 @@ class _Frozen(BaseModel):
 
 
 class Data(_Frozen):
-    """Which images and fixations: a reader, where its files lie, and the rule that splits them."""
+    """Which images and fixations: a reader, where its files lie, its own options, the rule that splits them."""
 
     kind: str
     path: str | None = None
+    options: dict[str, Any] = {}
     world: World | None = None
     split: Split
 
     @model_validator(mode="after")
     def _reader_exists(self) -> "Data":
         _known(self.kind, (*READERS, "synthetic"), "data set")
+        if self.options and self.kind not in OPTIONS:
+            raise ValueError(f"the data set '{self.kind}' has no options; {', '.join(OPTIONS)} has")
+        for name in self.options:
+            _known(name, OPTIONS[self.kind].model_fields, f"option of '{self.kind}'")
+        try:
+            if self.options:
+                OPTIONS[self.kind].model_validate(self.options)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            raise ValueError(f"options.{first['loc'][0]}: {first['msg']}; got {first['input']!r}") from None
         return self
 
 

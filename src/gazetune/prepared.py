@@ -26,7 +26,8 @@ class Prepared:
     """The images of a run, in one order for table, points and pixels.
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
-    predictors, predicted: the fixations of every second observer of an image, and those of the others.
+    predictors, predicted: the fixations of every second observer of an image, and those of the others. left_out: the
+    records of the data set's files that were not used, by reason.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Prepared:
     classes: tuple[str, ...]
     citation: str
     folder: Path
+    left_out: dict[str, list[str]]
 
     def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
         """Positions of the images of a split that can be used: readable, and with fixations unless they are tested."""
@@ -95,6 +97,7 @@ def prepare_points(
         "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
     }
     about = {"size": size, "classes": list(stimuli.classes), "citation": stimuli.citation, "table": table}
+    about["left_out"] = {reason: list(records) for reason, records in stimuli.left_out.items()}
     return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
 
 
@@ -124,4 +127,5 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    return Prepared(name, table, **sets, classes=tuple(about["classes"]), citation=about["citation"], folder=run.path)
+    more = {"citation": about["citation"], "folder": run.path, "left_out": about.get("left_out", {})}
+    return Prepared(name, table, **sets, classes=tuple(about["classes"]), **more)

@@ -66,7 +66,9 @@ def _dataset(
         "name": name,
         "n": about["images"]["test"],
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
-        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
+        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. Records of the files left out: "
+        + ("; ".join(f"{n} with {why}" for why, n in about.get("records_left_out", {}).items()) or "none")
+        + ".",
         "rows": table_rows(summary, name, labels, list(metrics)),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
