@@ -127,5 +127,12 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    more = {"citation": about["citation"], "folder": run.path, "left_out": about.get("left_out", {})}
-    return Prepared(name, table, **sets, classes=tuple(about["classes"]), **more)
+    return Prepared(
+        name,
+        table,
+        **sets,
+        classes=tuple(about["classes"]),
+        citation=about["citation"],
+        folder=run.path,
+        left_out=about.get("left_out", {}),
+    )

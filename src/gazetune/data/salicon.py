@@ -114,10 +114,11 @@ def _form(root: Path, options: Salicon) -> Form:
             f"No SALICON in '{root}': needed fixations_*.json, fixations/*.mat or fixation_points/*.png. "
             f"'gazetune fetch salicon' says where they come from."
         )
-    if (options.form is None and len(there) > 1) or (options.form is not None and options.form not in there):
-        wanted = f"form: {options.form}" if options.form else "which is meant"
-        raise InputError(f"'{root}' holds {' and '.join(there)}. Say {wanted}: {_how('form: ' + there[0])}")
-    form = options.form or there[0]
+    fitting = [options.form] if options.form else [form for form in there if _fits(form, options)] or there
+    if len(fitting) > 1 or fitting[0] not in there:
+        came = f"; asked for was form {options.form}" if options.form else ""
+        raise InputError(f"'{root}' holds {' and '.join(there)}{came}. Say which is meant: {_how('form: ' + there[0])}")
+    form = fitting[0]
     if form == "points":
         if options.gaze == "samples":
             raise InputError(f"'{root}' holds merged fixation points; mouse samples are in the JSON or .mat files.")
@@ -133,6 +134,13 @@ def _form(root: Path, options: Salicon) -> Form:
             f"asked for was edition {options.edition}, gaze {options.gaze}. Fixations are in the .mat files."
         )
     return form
+
+
+def _fits(form: Form, options: Salicon) -> bool:
+    """Whether a release can hold what was asked for."""
+    if form == "json":
+        return options.edition in (None, 2015) and options.gaze in (None, "samples")
+    return form == "mat" or options.gaze in (None, "fixations")
 
 
 def _how(settings: str) -> str:

@@ -49,6 +49,7 @@ def _dataset(
 ) -> dict[str, Any]:
     about = summary["datasets"][name]
     left_out = "; ".join(f"{n} with {why}" for why, n in about["images_with_a_reason"].items()) or "none"
+    records = "; ".join(f"{n} with {why}" for why, n in about["records_left_out"].items()) or "none"
     images = ", ".join(f"{n} {split}" for split, n in about["images"].items() if n)
     accuracy = [
         (
@@ -66,9 +67,8 @@ def _dataset(
         "name": name,
         "n": about["images"]["test"],
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
-        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. Records of the files left out: "
-        + ("; ".join(f"{n} with {why}" for why, n in about.get("records_left_out", {}).items()) or "none")
-        + ".",
+        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. "
+        f"Records of the files left out: {records}.",
         "rows": table_rows(summary, name, labels, list(metrics)),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
