@@ -11,7 +11,6 @@ from gazetune.errors import InputError
 
 FIELDS = ("id", "file_name", "width", "height")
 TAIL_BYTES = 1 << 20  # COCO's own files end with their categories
-BUFFER_BYTES = 1 << 20
 
 
 class CutShort(InputError):
@@ -27,7 +26,7 @@ def images_of(path: Path) -> list[dict[str, Any]]:
     one: dict[str, Any] = {}
     try:
         with path.open("rb") as opened:
-            for place, event, value in ijson.parse(opened, use_float=True, buf_size=BUFFER_BYTES):
+            for place, event, value in ijson.parse(opened, use_float=True):
                 if place == "images.item" and event == "start_map":
                     one = {}
                 elif place == "images.item" and event == "end_map":
@@ -53,7 +52,7 @@ def annotations_of(path: Path) -> Iterator[dict[str, Any]]:
     number, last = 0, None
     try:
         with path.open("rb") as opened:
-            for record in ijson.items(opened, "annotations.item", use_float=True, buf_size=BUFFER_BYTES):
+            for record in ijson.items(opened, "annotations.item", use_float=True):
                 if not isinstance(record, dict):
                     raise InputError(f"'{path}': every entry of 'annotations' must be a record, got {record!r:.60}.")
                 number, last = number + 1, record.get("id")
@@ -70,7 +69,7 @@ def categories_of(path: Path) -> dict[int, str]:
     if found is None:
         try:
             with path.open("rb") as opened:
-                found = list(ijson.items(opened, "categories.item", use_float=True, buf_size=BUFFER_BYTES))
+                found = list(ijson.items(opened, "categories.item", use_float=True))
         except (ijson.JSONError, OSError, UnicodeDecodeError) as reason:
             raise _cut_short(path, "annotations", None, None, reason) from None
     try:
