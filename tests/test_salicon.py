@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import salicon_world as world
@@ -13,12 +17,15 @@ from gazetune.data import read
 from gazetune.data.salicon import Salicon, load_salicon
 from gazetune.data.salicon_json import kept_name
 from gazetune.data.stimuli import Fixations
+from gazetune.data.table import load_table
 from gazetune.errors import InputError
 from gazetune.experiment import parse
 from gazetune.maps import densities, grid_points
 from gazetune.metrics.consistency import consistency
 from gazetune.metrics.information import entropy_bits
 from gazetune.metrics.saliency import cc
+from gazetune.run import Run
+from worlds import gazetune, run_small
 
 SAMPLES = Salicon(edition=2015, gaze="samples")
 JSON = "fixations_val2014.json"
@@ -363,3 +370,50 @@ def test_workers_of_the_real_examples_agree_as_known(examples):
     table = consistency(examples[1])
     assert table["consistency"].mean() == pytest.approx(0.395, abs=0.01)
     assert table["n_observers"].sum() == 610
+
+
+@pytest.fixture()
+def untrained(monkeypatch, study):
+    """A run of one model that is not trained, as quick as a run can be."""
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["models"] = {"before": settings["models"]["before"]}
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    assert run_small(monkeypatch, study) == 0
+    return study / "run"
+
+
+def test_a_run_is_scored_on_salicon(monkeypatch, untrained, tmp_path, capsys):
+    folder = tmp_path / "salicon"
+    world.write_json(folder / JSON, world.gaze())
+    world.write_photos(folder / "images", 12)
+    world.write_instances(folder / "instances_val2014.json", 12, [world.box(2, segmentation=[[1, 1, 5, 5]])])
+    (folder / "salicon.yaml").write_text("edition: 2015\ngaze: samples\n")
+    assert gazetune(monkeypatch, "score", untrained, "--data", f"salicon={folder}") == 2
+    assert "annotation 9002: polygon of fewer than 3 points" in capsys.readouterr().err
+    assert gazetune(monkeypatch, "score", untrained, "--data", f"salicon={folder}", "--skip-bad") == 0
+    about = Run(untrained).summary["datasets"]["salicon"]
+    assert about["images"]["test"] == 12 and about["fixations"] == 12 * 60
+    assert about["records_left_out"] == {"polygon of fewer than 3 points": 1}
+    assert "1 with polygon of fewer than 3 points" in (untrained / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_is_scored_on_real_salicon_images(monkeypatch, untrained):
+    assert gazetune(monkeypatch, "score", untrained, "--data", f"salicon={data_folder('salicon_coco')}") == 0
+    about = Run(untrained).summary["datasets"]["salicon"]
+    assert about["images"]["test"] == 58 and about["records_left_out"] == {"crowd annotation": 7}
+
+
+@pytest.mark.slow
+def test_figrim_comes_as_a_table(tmp_path):
+    """Fixations and named outlines without photos, through the script that a user has."""
+    script = Path(__file__).parents[1] / "scripts" / "figrim_table.py"
+    source = data_folder("figrim_objects")
+    done = subprocess.run([sys.executable, script, source, tmp_path, "--phase", "all"], capture_output=True, check=True)
+    assert b"182,535 fixations and 8,174 outlines of 630 images" in done.stdout  # 5 of the 8,179 hold no pixel
+    stimuli = load_table(tmp_path)
+    assert len(stimuli) == 630 and len(stimuli.fixations) == 182_535 and stimuli[0].path is None
+    objects = [one for stimulus in stimuli for one in stimulus.objects]
+    assert len(objects) == 8174 and sum(bool(one.animate) for one in objects) == 332
+    assert {(one.width, one.height) for one in stimuli} == {(1000, 1000)}
+    assert all(one.decode().sum() == one.area_px2 > 0 for one in objects[:50])

@@ -130,14 +130,16 @@ def score(
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
 def fetch(
-    name: Annotated[str, typer.Argument(help="The data set: osie.")],
+    name: Annotated[str, typer.Argument(help="The data set: osie or salicon.")],
     output: Annotated[Path | None, typer.Option(help="Where to put it (default: data/NAME).")] = None,
     debug: Debug = False,
 ) -> None:
-    """Download a data set from its public source; every file is checked against its sha256."""
+    """Download a data set from its public source, each file checked, or say what must be got by hand."""
     from gazetune.data.fetch import fetch_dataset
+    from gazetune.data.fetch_salicon import fetch_salicon
 
-    typer.echo(fetch_dataset(name, output or Path("data") / name))
+    folder = output or Path("data") / name
+    typer.echo(fetch_salicon(folder) if name == "salicon" else fetch_dataset(name, folder))
 
 
 @app.command(name="ls", epilog="Example: gazetune ls")

@@ -97,7 +97,8 @@ def _settings(root: Path, options: Salicon) -> Salicon:
         ) from None
 
 
-def _files(root: Path, form: Form) -> list[Path]:
+def gaze_files(root: Path, form: Form) -> list[Path]:
+    """The files of one of SALICON's releases in a folder."""
     if form == "json":
         return sorted([*root.glob("fixations_*.json"), *root.glob("annotations/fixations_*.json")])
     if form == "mat":
@@ -108,7 +109,7 @@ def _files(root: Path, form: Form) -> list[Path]:
 def _form(root: Path, options: Salicon) -> Form:
     """Which of the releases to read. Raises InputError where that is not said or does not go together."""
     forms: tuple[Form, ...] = ("json", "mat", "points")
-    there = [form for form in forms if _files(root, form)]
+    there = [form for form in forms if gaze_files(root, form)]
     if not there:
         raise InputError(
             f"No SALICON in '{root}': needed fixations_*.json, fixations/*.mat or fixation_points/*.png. "
@@ -148,7 +149,7 @@ def _how(settings: str) -> str:
 
 
 def _read(root: Path, form: Form, options: Salicon, faults: Faults) -> Recorded:
-    files = _files(root, form)
+    files = gaze_files(root, form)
     if form == "points":
         return read_points(files, faults)
     if form == "mat":
@@ -179,7 +180,7 @@ def _joined(parts: list[Recorded]) -> Recorded:
 
 def _released(root: Path, form: Form) -> Iterable[Path]:
     maps = sorted([*root.glob("density_maps/*.png"), *root.glob("density_maps/*/*.png")])
-    return maps or (_files(root, "points") if form != "points" else [])
+    return maps or (gaze_files(root, "points") if form != "points" else [])
 
 
 def _as_stimuli(read: Recorded, form: Form, options: Salicon) -> Stimuli:
