@@ -36,7 +36,9 @@ Limit = Annotated[int | None, typer.Option(min=2, help="At most this many images
 Seeds = Annotated[str | None, typer.Option("--seeds", "--seed", help="Train once per seed, e.g. 42 or 0,1,2.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out image files that cannot be read, and list them.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out photos and records that cannot be used; list them.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
