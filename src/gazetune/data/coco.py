@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32
 from pycocotools import mask as rle
 
-from gazetune.data.coco_json import CutShort, annotations_of, categories_of, images_of
+from gazetune.data.coco_json import CutShort, annotations_of, categories_of, images_of, no_collection
 from gazetune.data.faults import Faults
 from gazetune.data.stimuli import ObjectMask
 from gazetune.errors import InputError
@@ -87,7 +87,8 @@ def load_coco(
     for file in files:
         wanted = {number: size for number, size in sizes.items() if number not in found}
         try:
-            of_file, crowds_of_file = _read(file, wanted, crowds, faults)
+            with no_collection():
+                of_file, crowds_of_file = _read(file, wanted, crowds, faults)
         except CutShort as reason:  # nothing of it: half of an image's objects would be worse than none
             faults.add("file cut short", f"'{file}'", str(reason))
             continue

@@ -1,7 +1,9 @@
 """Files in COCO's JSON form (images, annotations, categories), read as a stream: they run to a gigabyte."""
 
+import gc
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,18 @@ TAIL_BYTES = 1 << 20  # COCO's own files end with their categories
 
 class CutShort(InputError):
     """A JSON file that ends in the middle, or is no JSON; what could be read before has been handed out."""
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's search for cycles of objects, held back: millions of short lists set it off, each time for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def images_of(path: Path) -> list[dict[str, Any]]:

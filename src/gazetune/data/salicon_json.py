@@ -4,12 +4,9 @@ The validation file has about 37 million points, the training file 74 million. I
 columns, and these are kept beside it (`.NAME.columns.safetensors`), so that the second time takes a second.
 """
 
-import gc
 import json
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from gazetune.data.coco_json import CutShort, annotations_of, images_of
+from gazetune.data.coco_json import CutShort, annotations_of, images_of, no_collection
 from gazetune.data.faults import Faults
 from gazetune.data.recorded import Recorded, Records
 from gazetune.files import move, sha256_file
@@ -64,7 +61,7 @@ def _streamed(path: Path, faults: Faults) -> Recorded:
     size = np.array([(image["width"], image["height"]) for image in images], dtype=np.int64)
     records = Records([str(image["file_name"]) for image in images], size)
     try:
-        with _no_collection():
+        with no_collection():
             for record in annotations_of(path):
                 points = _points(path, record, place, faults)
                 if points is not None:
@@ -73,18 +70,6 @@ def _streamed(path: Path, faults: Faults) -> Recorded:
         faults.add("file cut short", f"'{path}'", str(reason))
     read = records.gathered(faults, lambda number: _where(path, number), AXES, named=True, ordered=False)
     return Recorded(**{**vars(read), "sources": {path.name: sha256_file(path)}})
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's search for cycles of objects, held back: 74 million short lists set it off all the time, for nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _where(path: Path, number: Any) -> str:
