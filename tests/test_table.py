@@ -81,6 +81,23 @@ def test_boxes_and_masks(tmp_path):
     assert load_table(tmp_path)[1].objects == ()
 
 
+def test_outlines(tmp_path):
+    write_study(tmp_path, n=2)
+    header = "image,category,outline,animate\n"
+    rows = 'p000.png,cup,"10 20, 14 20, 14 30, 10 30",false\np000.png,dog,"-50 -50, 5 -50, 5 8, -50 8",true\n'
+    (tmp_path / "objects.csv").write_text(header + rows)
+    cup, dog = load_table(tmp_path)[0].objects
+    assert cup.area_px2 == cup.mask.sum() == 40 and cup.mask[20:30, 10:14].all()
+    assert dog.area_px2 == dog.mask.sum() == 40 and dog.mask[:8, :5].all()  # cut off at the edge of the image
+    for outline in ("1 1, 2 2", "1 1, 2 2, 3", "1 1, 2 2, north 3", "1 1, 2 2, inf 3"):
+        (tmp_path / "objects.csv").write_text(f'{header}p000.png,cup,"{outline}",false\n')
+        with pytest.raises(InputError, match="line 2: an outline is at least three corners"):
+            load_table(tmp_path)
+    (tmp_path / "objects.csv").write_text(f'{header}p000.png,cup,"90 90, 95 90, 95 95",false\n')
+    with pytest.raises(InputError, match="line 2: the outline holds no pixel"):
+        load_table(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from gazetune.attention.rollout import rollout
     from gazetune.backbones import load_backbone
     from gazetune.data.osie import load_osie
+    from gazetune.data.salicon import load_salicon
     from gazetune.data.synthetic import load_synthetic
     from gazetune.data.table import load_table
     from gazetune.maps import density
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Metric", "Run", "attention_maps", "auc_judd", "cc", "density", "kl", "load_backbone", "load_osie",
-    "load_synthetic", "load_table", "nss", "paired_test", "rollout", "score", "sim",
+    "load_salicon", "load_synthetic", "load_table", "nss", "paired_test", "rollout", "score", "sim",
 ]  # fmt: skip
 
 # name -> module; imported on first use, so that `gazetune --help` does not wait for torch
@@ -30,6 +31,7 @@ _HOMES = {
     "density": "maps",
     "load_backbone": "backbones",
     "load_osie": "data.osie",
+    "load_salicon": "data.salicon",
     "load_synthetic": "data.synthetic",
     "load_table": "data.table",
     "paired_test": "statistics.paired",

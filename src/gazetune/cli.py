@@ -39,7 +39,9 @@ Controls = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out image files that cannot be read, and list them.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out photos and records that cannot be used; list them.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
@@ -186,14 +188,16 @@ def compare(
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
 def fetch(
-    name: Annotated[str, typer.Argument(help="The data set: osie.")],
+    name: Annotated[str, typer.Argument(help="The data set: osie or salicon.")],
     output: Annotated[Path | None, typer.Option(help="Where to put it (default: data/NAME).")] = None,
     debug: Debug = False,
 ) -> None:
-    """Download a data set from its public source; every file is checked against its sha256."""
+    """Download a data set from its public source, each file checked, or say what must be got by hand."""
     from gazetune.data.fetch import fetch_dataset
+    from gazetune.data.fetch_salicon import fetch_salicon
 
-    typer.echo(fetch_dataset(name, output or Path("data") / name))
+    folder = output or Path("data") / name
+    typer.echo(fetch_salicon(folder) if name == "salicon" else fetch_dataset(name, folder))
 
 
 @app.command(name="ls", epilog="Example: gazetune ls")

@@ -1,6 +1,7 @@
 """What the commands do: settings from the command line, the stages in order, the summary back."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,15 @@ def _execute(
     regrouped: columns to compare by were named just now, so the data must be read even if the run holds them.
     """
     if dry_run:
-        print_plan(experiment, run, load_data)
+        print_plan(experiment, run, partial(load_data, skip_bad=experiment.skip_bad))
         return None
     if run.file(CONFIG).is_file() and not resume:
         raise InputError(
             f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
             f"another --output."
         )
-    stimuli = _load_if_there(experiment.data) if resume and not regrouped else load_data(experiment.data)
+    load = _load_if_there if resume and not regrouped else load_data
+    stimuli = load(experiment.data, experiment.skip_bad)
     if stimuli is not None:
         require_parts(experiment, parts_of(experiment, stimuli))
     job = _job(experiment, run, device, allow_code)
@@ -144,7 +146,8 @@ def score_run(
     others = [other_data(text, experiment, by or ()) for text in data]
     with run.locked():
         if not is_prepared(job, job.main) or (by and not others):
-            pipeline.prepare(job, load_data(experiment.data if others else _grouped(experiment, by or ()).data))
+            own = experiment.data if others else _grouped(experiment, by or ()).data
+            pipeline.prepare(job, load_data(own, experiment.skip_bad))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
         for name in [stimuli.name for stimuli in others] or [job.main]:
@@ -160,10 +163,10 @@ def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job
     return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
 
 
-def _load_if_there(data: Data) -> Stimuli | None:
+def _load_if_there(data: Data, skip_bad: bool) -> Stimuli | None:
     """The data; None, said aloud, where they are gone: a run that is gone on with may hold what it needs."""
     try:
-        return load_data(data)
+        return load_data(data, skip_bad)
     except InputError as reason:
         say(f"warning: {reason} Going on with what the run holds.")
         return None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gazetune.attention import METHODS
-from gazetune.data import READERS
+from gazetune.data import OPTIONS, READERS
 from gazetune.data.splits import Split
 from gazetune.data.synthetic import World
 from gazetune.folder import default_folder
@@ -25,7 +25,7 @@ class _Frozen(BaseModel):
 
 
 class Data(_Frozen):
-    """Which images and fixations: a reader, where its files lie, and the rule that splits them.
+    """Which images and fixations: a reader, where its files lie, its own options, and the rule that splits them.
 
     images: the folder of the photos, where the reader cannot know it. held_out: runs whose training and validation
     images keep those parts here, whatever the rule, so that models from these runs are tested on the others.
@@ -34,6 +34,7 @@ class Data(_Frozen):
 
     kind: str
     path: str | None = None
+    options: dict[str, Any] = {}
     images: str | None = None
     held_out: tuple[str, ...] = ()
     world: World | None = None
@@ -43,6 +44,16 @@ class Data(_Frozen):
     @model_validator(mode="after")
     def _reader_exists(self) -> "Data":
         _known(self.kind, (*READERS, "synthetic"), "data set")
+        if self.options and self.kind not in OPTIONS:
+            raise ValueError(f"the data set '{self.kind}' has no options; {', '.join(OPTIONS)} has")
+        for name in self.options:
+            _known(name, OPTIONS[self.kind].model_fields, f"option of '{self.kind}'")
+        try:
+            if self.options:
+                OPTIONS[self.kind].model_validate(self.options)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            raise ValueError(f"options.{first['loc'][0]}: {first['msg']}; got {first['input']!r}") from None
         return self
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gazetune.data import READERS, Stimuli, load_table
+from gazetune.data import READERS, Stimuli, load_table, read
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
@@ -22,8 +22,11 @@ from gazetune.training.settings import Training
 BUILT_IN = resources.files("gazetune") / "experiments"
 
 
-def load_data(data: Data) -> Stimuli:
-    """The data set that an experiment names. Raises InputError where it is not there or cannot be read."""
+def load_data(data: Data, skip_bad: bool = False) -> Stimuli:
+    """The data set that an experiment names; with `skip_bad`, without the records that its reader can leave out.
+
+    Raises InputError where it is not there or cannot be read.
+    """
     if data.by and data.kind != "table":
         raise InputError(f"--by needs a column of a study's own table (--data table=FOLDER); '{data.kind}' has none.")
     if data.kind == "synthetic":
@@ -34,8 +37,10 @@ def load_data(data: Data) -> Stimuli:
         )
     if data.images is not None and data.kind != "table":
         raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")
-    table = data.kind == "table"
-    stimuli = load_table(data.path, data.images, by=data.by) if table else READERS[data.kind](Path(data.path))
+    if data.kind == "table":
+        stimuli = load_table(data.path, data.images, by=data.by)
+    else:
+        stimuli = read(data.kind, data.path, data.options, skip_bad)
     return _held_out(stimuli, data.held_out) if data.held_out else stimuli
 
 
@@ -48,7 +53,8 @@ def other_data(text: str, experiment: Experiment, by: Sequence[str] = ()) -> Sti
         raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
     if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    return replace(load_data(Data(kind=reader, path=path, split=experiment.data.split, by=tuple(by))), name=name)
+    data = Data(kind=reader, path=path, split=experiment.data.split, by=tuple(by))
+    return replace(load_data(data, experiment.skip_bad), name=name)
 
 
 def name_and_path(text: str, default: str | None = None) -> tuple[str, str]:

@@ -27,7 +27,7 @@ class Prepared:
 
     table: image, split, width, height, fixations, outside, label, reason (why it is left out, empty if it is not).
     categories: image, category: one row for each category among an image's objects. observers: their names by number;
-    empty: the number is the name.
+    empty: the number is the name. left_out: the records of the data set's files that were not used, by reason.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Prepared:
     citation: str
     folder: Path
     categories: pd.DataFrame
+    left_out: dict[str, list[str]]
     observers: tuple[str, ...] = ()
 
     def observer_names(self, numbers: Int[np.ndarray, " observer"]) -> list[str]:
@@ -98,6 +99,7 @@ def prepare_points(
         "citation": stimuli.citation,
         "table": table,
         "observers": list(stimuli.observers),
+        "left_out": {reason: list(records) for reason, records in stimuli.left_out.items()},
     }
     if stimuli.find_objects is not None:
         about["categories"] = [sorted({o.category for o in stimuli.find_objects(i)}) for i in stimuli.ids]
@@ -131,8 +133,17 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
     pairs = [(i, c) for i, names in zip(table["image"], about.get("categories", []), strict=False) for c in names]
     categories = pd.DataFrame(pairs, columns=["image", "category"], dtype="str")
-    classes, observers = tuple(about["classes"]), tuple(about["observers"])
-    return Prepared(name, table, points, classes, about["citation"], run.path, categories, observers)
+    return Prepared(
+        name,
+        table,
+        points,
+        classes=tuple(about["classes"]),
+        citation=about["citation"],
+        folder=run.path,
+        categories=categories,
+        left_out=about["left_out"],
+        observers=tuple(about["observers"]),
+    )
 
 
 def levels_name(dataset: str) -> str:

@@ -59,7 +59,7 @@ def fetch_dataset(name: str, folder: Path, url: str | None = None) -> str:
         GazetuneError: no connection, or a file that is missing from the archive or is not the expected one.
     """
     if name not in SOURCES:
-        raise InputError(f"There is nothing to fetch called '{name}'; there is {', '.join(SOURCES)}.")
+        raise InputError(f"There is nothing to fetch called '{name}'; there is {', '.join(SOURCES)}, salicon.")
     source, folder = SOURCES[name], folder.expanduser()
     wanted = manifest_of(source)
     missing = _missing(folder, wanted)
@@ -69,7 +69,7 @@ def fetch_dataset(name: str, folder: Path, url: str | None = None) -> str:
         archive = folder / f".{name}.tar.gz"
         try:
             pooch.get_logger().setLevel("WARNING")
-            pooch.retrieve(url or source.url, None, archive.name, folder, downloader=_resuming)
+            pooch.retrieve(url or source.url, None, archive.name, folder, downloader=resuming)
         except requests.RequestException as reason:
             raise GazetuneError(
                 f"'{name}' could not be downloaded from {url or source.url} ({type(reason).__name__}). Check the net "
@@ -87,7 +87,7 @@ def _missing(folder: Path, wanted: dict[str, str]) -> list[str]:
     return [p for p, digest in wanted.items() if not (folder / p).is_file() or sha256_file(folder / p) != digest]
 
 
-def _resuming(url: str, output_file: str | Path, _pooch: object) -> None:
+def resuming(url: str, output_file: str | Path, _pooch: object) -> None:
     """Download to a `.part` file that outlives a broken connection, then copy it to where pooch wants it."""
     part = Path(output_file).parent / ".download.part"
     have = part.stat().st_size if part.is_file() else 0

@@ -3,6 +3,7 @@
 image, category              needed; image as in the table of fixations
 object                       optional name of the object; else the row's number
 x, y, width, height          a box, in the frame of the fixations' x and y (the origin is the top left corner), or
+outline                      its corners, "x y, x y, x y", in the same frame (what lies outside is cut off), or
 mask                         an image file beside the CSV whose non-black pixels are the object
 animate                      optional: true or false
 """
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 from PIL import Image
+from pycocotools import mask as rle
 
 from gazetune.data.images import read_rgb
 from gazetune.data.stimuli import ObjectMask
@@ -32,13 +34,16 @@ def load_objects(
     Raises InputError: a column is missing, an image is not in the data set, a box is empty, a mask file is missing.
     """
     try:
-        table = pd.read_csv(csv, dtype={"image": str, "object": str, "category": str, "mask": str, "animate": str})
+        table = pd.read_csv(
+            csv, dtype={"image": str, "object": str, "category": str, "mask": str, "outline": str, "animate": str}
+        )
     except (ValueError, OSError) as reason:
         raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
-    has_boxes = all(c in table for c in BOX)
-    if "image" not in table or "category" not in table or not (has_boxes or "mask" in table):
+    has_shape = all(c in table for c in BOX) or "mask" in table or "outline" in table
+    if "image" not in table or "category" not in table or not has_shape:
         raise InputError(
-            f"'{csv}' needs image, category and either x, y, width, height or mask; it has {', '.join(table.columns)}."
+            f"'{csv}' needs image, category and one of x, y, width, height, or outline, or mask; it has "
+            f"{', '.join(table.columns)}."
         )
     sizes = {i: (int(h), int(w)) for i, w, h in zip(ids, width, height, strict=True)}
     unknown = [i for i in table["image"] if i not in sizes]
@@ -51,17 +56,22 @@ def load_objects(
 
 
 def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) -> ObjectMask:
-    """One object; the area of a mask counts its pixels, that of a box is width x height."""
-    named = row.get("object")
-    mask_file = row.get("mask")
-    if isinstance(mask_file, str):
+    """One object; the area of a mask or outline counts its pixels, that of a box is width x height."""
+    named, mask_file, outline = row.get("object"), row.get("mask"), row.get("outline")
+    if isinstance(outline, str):
+        corners = _corners(csv, number, outline)
+        runs = rle.merge(rle.frPyObjects([corners], *size))
+        decode, area = (lambda: rle.decode(runs).view(bool)), float(rle.area(runs))
+        if area == 0:
+            raise InputError(f"'{csv}', line {number + 2}: the outline holds no pixel of its image.")
+    elif isinstance(mask_file, str):
         path = csv.parent / mask_file
         decode, area = (lambda: _painted(path, size)), float(_painted(path, size).sum())
     else:
         x, y, w, h = (float(row.get(c, float("nan"))) for c in BOX)
         if not (w > 0 and h > 0 and np.isfinite(x + y)):
             raise InputError(
-                f"'{csv}', line {number + 2}: needs a mask, or a box with numbers and a width and height above 0."
+                f"'{csv}', line {number + 2}: needs an outline, a mask, or a box of numbers, width and height above 0."
             )
         decode, area = (lambda: _boxed(x, y, w, h, size)), w * h
     return ObjectMask(
@@ -71,6 +81,19 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
         animate=_truth(csv, number, row.get("animate")),
         decode=decode,
     )
+
+
+def _corners(csv: Path, number: int, outline: str) -> list[float]:
+    """x, y, x, y, ... of an outline. Raises InputError for fewer than 3 corners or something else than numbers."""
+    try:
+        corners = [[float(value) for value in corner.split()] for corner in outline.split(",")]
+    except ValueError:
+        corners = []
+    if len(corners) < 3 or any(len(corner) != 2 or not np.isfinite(corner).all() for corner in corners):
+        raise InputError(
+            f"'{csv}', line {number + 2}: an outline is at least three corners 'x y, x y, x y', got {outline[:60]!r}."
+        )
+    return [value for corner in corners for value in corner]
 
 
 def _truth(csv: Path, number: int, said: Any) -> bool | None:

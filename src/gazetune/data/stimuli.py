@@ -80,7 +80,8 @@ class Stimuli(Sequence[Stimulus]):
 
     `offsets[i]:offsets[i + 1]` are the fixations of image i. Pixels and object masks are read when asked for.
     `render` gives the pixels of an image that has no file (a generated world). `sources` names the files behind the
-    data and their sha256. `outside` counts, per image, the fixations that lay outside it and were left out.
+    data and their sha256. `outside` counts, per image, the fixations that lay outside it and were left out. `left_out`
+    names the records of its files that are not part of it, by the reason.
     `observers` names the observers by number; empty: the number is the name. `levels`: groups of observers or
     conditions of images, by the name of the column that says them.
     """
@@ -100,6 +101,7 @@ class Stimuli(Sequence[Stimulus]):
     outside: Int[np.ndarray, " image"] | None = None
     observers: tuple[str, ...] = ()
     levels: Mapping[str, Levels] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     citation: str = ""
 

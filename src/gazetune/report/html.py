@@ -57,6 +57,7 @@ def _dataset(
 ) -> dict[str, Any]:
     about = summary["datasets"][name]
     left_out = "; ".join(f"{n} with {why}" for why, n in about["images_with_a_reason"].items()) or "none"
+    records = "; ".join(f"{n} with {why}" for why, n in about["records_left_out"].items()) or "none"
     images = ", ".join(f"{n} {split}" for split, n in about["images"].items() if n)
     accuracy = [
         (
@@ -74,7 +75,8 @@ def _dataset(
         "name": name,
         "n": about["images"]["test"],
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
-        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}.",
+        f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. "
+        f"Records of the files left out: {records}.",
         "maps": [_ready(labels.get(key, key), about) for key, about in about["maps"].items()],
         "rows": table_rows(summary, name, labels, list(metrics)),
         "shares": shares(summary, name, labels, metrics),

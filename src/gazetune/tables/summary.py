@@ -75,6 +75,7 @@ def _dataset(prepared: Prepared) -> dict[str, Json]:
         "fixations_outside_their_image": int(table["outside"].sum()),
         "images_with_a_reason": why[why != ""].value_counts().to_dict(),
         "reasons": reasons[reasons["reason"].notna()].to_dict("records"),
+        "records_left_out": {reason: len(records) for reason, records in prepared.left_out.items()},
         "citation": prepared.citation,
     }
 

@@ -1,0 +1,202 @@
+"""COCO's object annotations (Lin et al., 2014): which objects an image shows, and the pixels of each.
+
+`instances_*.json` as released: outlines as polygons, crowds as run lengths. Decoded by pycocotools.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Int, Int32
+from pycocotools import mask as rle
+
+from gazetune.data.coco_json import CutShort, annotations_of, categories_of, images_of, no_collection
+from gazetune.data.faults import Faults
+from gazetune.data.stimuli import ObjectMask
+from gazetune.errors import InputError
+
+CITATION = (
+    "Lin, T.-Y., Maire, M., Belongie, S., Hays, J., Perona, P., Ramanan, D., Dollar, P., & Zitnick, C. L. (2014). "
+    "Microsoft COCO: Common objects in context. ECCV 2014, 740-755."
+)
+# the paper's: eleven animate categories; an image with one of the ambiguous five is dropped whole
+ANIMATE = frozenset(
+    ("person", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
+)  # fmt: skip
+AMBIGUOUS = frozenset(("tv", "laptop", "cell phone", "teddy bear", "potted plant"))
+
+Crowds = Literal["exclude", "include"]
+Size = tuple[int, int]  # height, width
+NEEDED = ("id", "category_id", "area", "segmentation")
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The objects of images that COCO annotated.
+
+    found: image number -> objects, in the order of the file; an image that COCO annotated with nothing has none.
+    crowds: the annotations of crowds that were left out, as `file, annotation ID`. used: the files with such images.
+    """
+
+    found: dict[int, tuple[ObjectMask, ...]]
+    crowds: tuple[str, ...]
+    used: tuple[Path, ...]
+
+
+def fits_animacy_rule(categories: Collection[str]) -> bool:
+    """The paper's rule for an image: something animate and something inanimate, and nothing ambiguous."""
+    named = set(categories)
+    return bool(named & ANIMATE) and bool(named - ANIMATE) and not named & AMBIGUOUS
+
+
+def image_number(name: str) -> int:
+    """COCO's number of an image from its file name, of 2014 (COCO_val2014_000000000042.jpg) or 2017.
+
+    Raises InputError for a name without a number.
+    """
+    digits = name.rsplit(".", 1)[0].rpartition("_")[2]
+    if not digits.isdecimal():
+        raise InputError(f"'{name}' is not named as COCO names images, for example COCO_val2014_000000000042.jpg.")
+    return int(digits)
+
+
+def load_coco(
+    files: Sequence[Path], sizes: Mapping[int, Size], crowds: Crowds = "exclude", faults: Faults | None = None
+) -> Annotations:
+    """The objects of these images out of any `instances_*.json`, train and val, 2014 and 2017, joined by image number.
+
+    An image that several files annotate is taken from the first of them. The files are streamed, so that memory grows
+    with the images asked for. `iscrowd` annotations (a region of many objects, not one) are left out by default and
+    named in `crowds`.
+
+    Args:
+        files: the annotation files. sizes: image number -> (height, width). faults: what to do with bad records.
+
+    Raises:
+        InputError: a file that is no annotation file or is cut short; and, through `faults`, an annotation without
+            segmentation, a polygon of fewer than 3 points, a mask or image of another size, an unknown category.
+    """
+    faults = faults or Faults()
+    found: dict[int, tuple[ObjectMask, ...]] = {}
+    left_out: list[str] = []
+    used = []
+    for file in files:
+        wanted = {number: size for number, size in sizes.items() if number not in found}
+        try:
+            with no_collection():
+                of_file, crowds_of_file = _read(file, wanted, crowds, faults)
+        except CutShort as reason:  # nothing of it: half of an image's objects would be worse than none
+            faults.add("file cut short", f"'{file}'", str(reason))
+            continue
+        found |= of_file
+        left_out += crowds_of_file
+        used += [file] if of_file else []
+    return Annotations(found, tuple(left_out), tuple(used))
+
+
+def canvas(objects: Sequence[ObjectMask], height: int, width: int) -> Int32[np.ndarray, "height width"]:
+    """Which object each pixel shows: 0 for none, else the object's position + 1.
+
+    Painted in order of falling `area_px2` (equal areas in the given order), so that small objects stay on top of large
+    ones (the paper's canvas, at the original resolution).
+    """
+    shown = np.zeros((height, width), dtype=np.int32, order="F")  # in the order of pycocotools' masks: 4 times faster
+    for k in sorted(range(len(objects)), key=lambda k: -objects[k].area_px2):
+        np.copyto(shown, k + 1, where=objects[k].decode())
+    return np.ascontiguousarray(shown)
+
+
+def nearest(pixels: Int[np.ndarray, "height width"] | Bool[np.ndarray, "height width"], size: int | Size) -> np.ndarray:
+    """The pixels at another size by nearest neighbour: pixel i of n shows pixel floor((i + 1/2) * old / n).
+
+    The convention of Pillow and of torch's `nearest-exact`, exact where Pillow rounds (every seventh column from 640 to
+    224); OpenCV and torch's `nearest` leave out the 1/2.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = sampled(pixels.shape[0], height), sampled(pixels.shape[1], width)
+    return pixels[rows[:, None], columns[None, :]]
+
+
+def sampled(old: int, new: int) -> Int[np.ndarray, " new"]:
+    """Which of `old` pixels each of `new` shows: floor((i + 1/2) * old / new), in whole numbers."""
+    return (2 * np.arange(new) + 1) * old // (2 * new)
+
+
+def _read(
+    file: Path, wanted: Mapping[int, Size], crowds: Crowds, faults: Faults
+) -> tuple[dict[int, tuple[ObjectMask, ...]], list[str]]:
+    """The objects of the wanted images that one file knows, and the crowds left out."""
+    sizes: dict[int, Size] = {}
+    for image in images_of(file):
+        number, size = image["id"], (image["height"], image["width"])
+        if number in wanted and size != wanted[number]:
+            what = f"{size[1]}x{size[0]}, the data set has {wanted[number][1]}x{wanted[number][0]}"
+            faults.add("image of another size", f"'{file}', image {number}", what)
+        elif number in wanted:
+            sizes[number] = size
+    if not sizes:
+        return {}, []
+    categories = categories_of(file)
+    objects: dict[int, list[ObjectMask]] = {number: [] for number in sizes}
+    left_out = []
+    for one in annotations_of(file):
+        number = one.get("image_id")
+        if number not in sizes:
+            continue
+        where = f"'{file}', image {number}, annotation {one.get('id')}"
+        fault = _fault(one, categories, sizes[number])
+        if one.get("iscrowd") and crowds == "exclude":
+            left_out.append(where)
+        elif fault is not None:
+            faults.add(fault[0], where, fault[1])
+        else:
+            objects[number].append(_object(one, categories[one["category_id"]], sizes[number]))
+    return {number: tuple(of) for number, of in objects.items()}, left_out
+
+
+def _fault(one: dict[str, Any], categories: dict[int, str], size: Size) -> tuple[str, str] | None:
+    """What is wrong with an annotation: its kind, and what came."""
+    missing = [name for name in NEEDED if one.get(name) is None]
+    if missing == ["segmentation"] or one.get("segmentation") in ([], {}):
+        return "annotation without segmentation", f"got {one.get('segmentation')!r}"
+    if missing:
+        return "annotation with a missing field", f"no {', '.join(missing)}"
+    if one["category_id"] not in categories:
+        return "unknown category", f"category_id {one['category_id']}"
+    shape = one["segmentation"]
+    if isinstance(shape, dict):
+        counts = shape.get("counts")
+        if tuple(shape.get("size", ())) != size or (isinstance(counts, list) and sum(counts) != size[0] * size[1]):
+            return "run-length mask of another size", f"{shape.get('size')}, the image has {list(size)}"
+        return None if isinstance(counts, list | str) else ("run-length mask without counts", f"got {counts!r}")
+    # with exactly 4 numbers pycocotools would take a polygon for a box
+    bad = (
+        [p for p in shape if not isinstance(p, list) or len(p) < 6 or len(p) % 2]
+        if isinstance(shape, list)
+        else [shape]
+    )
+    if bad:
+        return "polygon of fewer than 3 points", f"got {str(bad[0])[:60]}"
+    wrong = [v for polygon in shape for v in polygon if not isinstance(v, int | float) or not math.isfinite(v)]
+    return ("polygon that is not numbers", f"got {wrong[0]!r}") if wrong else None
+
+
+def _object(one: dict[str, Any], category: str, size: Size) -> ObjectMask:
+    animate = None if category in AMBIGUOUS else category in ANIMATE
+    decode = partial(_decoded, one["segmentation"], size)
+    return ObjectMask(id=str(one["id"]), category=category, area_px2=float(one["area"]), animate=animate, decode=decode)
+
+
+def _decoded(segmentation: Any, size: Size) -> Bool[np.ndarray, "height width"]:
+    """The pixels of an object: the union of its polygons, or its run lengths (plain or compressed)."""
+    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
+        return rle.decode(segmentation).view(bool)
+    return rle.decode(rle.merge(_as_list(rle.frPyObjects(segmentation, *size)))).view(bool)
+
+
+def _as_list(runs: Any) -> list[Any]:
+    return runs if isinstance(runs, list) else [runs]
