@@ -39,8 +39,11 @@ $(BENCH)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 bench: $(BENCH)/.ready
+	$(BENCH)/bin/python bench/agreement.py
 	$(BENCH)/bin/python bench/metrics.py
 	$(BENCH)/bin/python bench/consistency.py
+	$(BENCH)/bin/python bench/observers.py
+	$(BENCH)/bin/python bench/heads.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) runs

@@ -1,34 +1,18 @@
 """Agreement with pysaliency 0.2.22 on 50 real OSIE images; its numbers come from scripts/make_saliency_fixture.py."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from gazetune.metrics.saliency import auc_judd, cc, kl, nss, sauc, sim
-from reference_maps import reference_maps
-
-# pysaliency's name -> our function with the arguments that follow its convention, and what it takes
-CONVENTIONS = {
-    "CC": (cc, ("attention", "density")),
-    "NSS": (partial(nss, ddof=0, duplicates=True), ("attention", "fixations")),
-    "SIM": (sim, ("attention", "density")),
-    "MIT_KLDiv": (partial(kl, mit=True), ("attention", "density")),
-    "AUC": (partial(auc_judd, duplicates=True, negatives="all"), ("attention", "fixations")),
-    "AUC_Judd": (partial(auc_judd, duplicates=True, negatives="rest", mit=True), ("attention", "fixations")),
-    "sAUC": (partial(sauc, duplicates=True), ("attention", "fixations", "others")),
-}
+from gazetune.metrics.saliency import auc_judd, kl
+from reference_maps import CONVENTIONS, needed, reference_maps
 
 
 @pytest.fixture(scope="module")
 def maps(osie_folder):
-    attention, density, counts = map(torch.from_numpy, reference_maps(osie_folder))
-    fixations = counts.double()
-    others = fixations.sum(0) - fixations  # the negatives of an image are the fixations of all other images
-    return {"attention": attention, "density": density, "fixations": fixations, "others": others}
+    return needed(*reference_maps(osie_folder))
 
 
 @pytest.fixture(scope="module")
