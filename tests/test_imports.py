@@ -9,7 +9,7 @@ import gazetune
 ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "priors", "prepared", "backbones",
-    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "plan", "job",
+    "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report", "experiment", "plan", "job",
     "pipeline",
     "commands", "cli", "__main__",
 )  # fmt: skip
