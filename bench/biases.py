@@ -4,7 +4,8 @@
     python bench/biases.py --annotations instances.json     real annotations, repeated, instead of generated outlines
 
 Images of 640 x 480 with about 7.2 outlined objects each, maps of 224 x 224 that lie ready in memory. Ours and the
-loop take turns in one process on 250 images; then ours alone goes through all of them, with the entropy of every map and without.
+loop take turns in one process on 250 images; then ours alone goes through all of them, with the entropy of every map
+and without.
 """
 
 import argparse

@@ -145,6 +145,7 @@ def _places(measured: Measured, order: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _tested(pairs: Sequence[Compared], kind: str, chosen: Sequence[Measure]) -> pd.DataFrame:
+    pairs = [pair for pair in pairs if not np.isnan(pair[3] - pair[4]).all()]
     if not pairs:
         return pd.DataFrame()
     return _named(paired_tests(pairs, np.random.default_rng(SEED)), kind, chosen)

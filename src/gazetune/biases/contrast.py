@@ -60,7 +60,7 @@ def _summed(
     image: Int[np.ndarray, " object"], values: Float[np.ndarray, "object key"], n: int
 ) -> Float[np.ndarray, "image key"]:
     columns = [np.bincount(image, weights=values[:, k], minlength=n) for k in range(values.shape[1])]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1).astype(np.float64)  # numpy counts nothing in whole numbers
 
 
 def _pooled(

@@ -73,7 +73,7 @@ def measure(stimuli: Stimuli, maps: Rows, size: int = MAP_SIZE, entropy: bool = 
     flat = torch.from_numpy(halves.reshape(len(HALVES), -1).astype(np.float32))
 
     def part(index: Index) -> _Part:
-        scenes = [stimuli[i] for i in index]
+        scenes = [stimuli[i] for i in index.tolist()]
         owner = np.stack([painted(scene, size) for scene in scenes])
         number = [len(scene.objects) for scene in scenes]
         place, cells = np.repeat(np.arange(len(index)), number), np.flatnonzero(owner >= 0)
@@ -89,7 +89,7 @@ def measure(stimuli: Stimuli, maps: Rows, size: int = MAP_SIZE, entropy: bool = 
         for name in ("on_object", "on_half", "entropy_bits", "reason")
     }
     lines = pd.DataFrame([line for p in parts for line in p.objects], columns=COLUMNS)
-    lines["animate"] = lines["animate"].astype("boolean")
+    lines = lines.astype({"position": np.int64, "animate": "boolean", "area_px2": np.float64, "cells": np.int64})
     counted = halves.sum((1, 2))
     return Measured(stimuli.name, stimuli.ids, tuple(maps), size, lines, half_cells=counted, **joined)
 

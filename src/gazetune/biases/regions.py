@@ -15,9 +15,9 @@ NOTHING = -1  # a cell that shows no object
 def nearest(length: int, size: int) -> Int[np.ndarray, " size"]:
     """The pixel, of `length` in a row, under the centre of each of `size` cells: floor((cell + 0.5) * length / size).
 
-    Nearest neighbour by pixel centres, as torch's `nearest-exact`. A centre on the edge between two pixels (32 of the 224
-    columns at 640) takes the right or lower one; there PIL's NEAREST takes either, by rounding. OpenCV's INTER_NEAREST
-    takes the pixel under the cell's edge.
+    Nearest neighbour by pixel centres, as torch's `nearest-exact`. A centre on the edge between two pixels (32 of the
+    224 columns at 640) takes the right or lower one; there PIL's NEAREST takes either, by rounding. OpenCV's
+    INTER_NEAREST takes the pixel under the cell's edge.
     """
     # in whole numbers: (2 * cell + 1) * length / (2 * size), exact where a centre falls on a pixel's edge
     return (2 * np.arange(size) + 1) * length // (2 * size)
