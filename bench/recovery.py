@@ -160,10 +160,11 @@ def moved(
     rng: np.random.Generator,
 ) -> Values:
     """The contrasts of maps that are each moved round the edges by a random way, so that no place is special."""
-    values = np.empty(other.shape)
-    for place in np.ndindex(other.shape):
-        map = np.roll(maps[other[place]].reshape(SIZE, SIZE), tuple(rng.integers(SIZE, size=2)), (0, 1))
-        values[place] = map.ravel() @ rows[own[place]]
+    values, ways = np.empty(other.shape), rng.integers(SIZE, size=(*other.shape, 2)).tolist()
+    pictures = maps.reshape(-1, SIZE, SIZE)
+    for study, images in enumerate(other):
+        for k, image in enumerate(images):
+            values[study, k] = np.roll(pictures[image], ways[study][k], (0, 1)).ravel() @ rows[own[study, k]]
     return values
 
 

@@ -12,15 +12,13 @@ from gazetune.data.stimuli import Crop
 STEPS = 5  # pycocotools (rleFrPoly) rounds corners to a fifth of a pixel before it draws
 
 
-def outlined(
-    outlines: Sequence[Float[np.ndarray, "corner 2"]], height: int, width: int
-) -> Bool[np.ndarray, "height width"]:
+def outlined(outlines: Sequence[Float[np.ndarray, "_ 2"]], height: int, width: int) -> Bool[np.ndarray, "height width"]:
     """The pixels inside any of these outlines, corners (x, y) in pixels: pycocotools' own decoding."""
     drawn = coco.frPyObjects([outline.ravel() for outline in outlines], height, width)
     return coco.decode(coco.merge(drawn) if len(drawn) > 1 else drawn[0]).view(bool)
 
 
-def outlined_crop(outlines: Sequence[Float[np.ndarray, "corner 2"]], height: int, width: int) -> Crop:
+def outlined_crop(outlines: Sequence[Float[np.ndarray, "_ 2"]], height: int, width: int) -> Crop:
     """The same pixels, drawn in the box of the outlines only: top row, left column and pixels.
 
     A third of the time for the objects of COCO, whose boxes fill 7 % of the image on average. Corners are rounded
