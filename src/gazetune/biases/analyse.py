@@ -47,7 +47,8 @@ def analyse(
         maps: for each row (humans, models, priors) a function from positions in `stimuli` to maps [batch, size, size].
         contrasts: the user's own, by name, beside the paper's two.
         order: the rows as they are tested, later against earlier; by default that of `maps`.
-        prior: the row that knows no image, against whose contrast the others are reported too.
+        prior: the row that knows no image, against whose contrast the others are reported too. Its map is the mean of
+            maps with sum 1, not scaled to 0..1: scaling would enlarge its contrast (priors.mean_training_map).
 
     Raises:
         InputError: as `measure`; a contrast of the user's own that the objects do not have (see `check`).

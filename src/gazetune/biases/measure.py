@@ -17,7 +17,7 @@ from gazetune.biases.regions import painted
 from gazetune.biases.settings import HALVES
 from gazetune.data.stimuli import Stimuli, Stimulus
 from gazetune.errors import InputError
-from gazetune.maps import CONSTANT, MAP_SIZE
+from gazetune.maps import CONSTANT, MAP_SIZE, min_max
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import NEGATIVE, Index, Maps, by_batch, map_faults
 
@@ -132,9 +132,8 @@ def _on_regions(
     total = np.where(reason == "", flat.sum(1).double().numpy(), np.nan)
     on_object = np.bincount(shown, weights=flat.reshape(-1).numpy()[cells], minlength=len(place)) / total[place]
     on_half = (flat @ halves.T).double().numpy() / total[:, None]
-    bits = (
-        np.where(reason == "", entropy_bits(maps).double().numpy(), np.nan) if entropy else np.full(len(maps), np.nan)
-    )
+    # of the 0..1 map, by convention: most are, a mean map of sum 1 is not
+    bits = entropy_bits(min_max(maps)).double().numpy() if entropy else np.full(len(maps), np.nan)
     why = reason.astype(object)
     why[reason == ""] = None
     return on_object, on_half, np.where(reason == "", bits, np.nan), why

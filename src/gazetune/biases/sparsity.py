@@ -6,11 +6,11 @@ from jaxtyping import Float, Int
 from gazetune.biases.measure import Measured
 
 # Number of annotated objects of an image, from - to; the paper does not state its levels.
-CLUTTER: tuple[tuple[int, int | None], ...] = ((0, 0), (1, 2), (3, 5), (6, 10), (11, None))
+CLUTTER: tuple[tuple[int, int | None], ...] = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, None))
 
 
 def level_names() -> tuple[str, ...]:
-    """What the levels of clutter are called: 0, 1-2, ..., 11+ objects."""
+    """What the levels of clutter are called: 0, 1-2, ..., 21+ objects."""
     return tuple(f"{a}+" if b is None else str(a) if a == b else f"{a}-{b}" for a, b in CLUTTER)
 
 
