@@ -132,8 +132,10 @@ def _on_regions(
     total = np.where(reason == "", flat.sum(1).double().numpy(), np.nan)
     on_object = np.bincount(shown, weights=flat.reshape(-1).numpy()[cells], minlength=len(place)) / total[place]
     on_half = (flat @ halves.T).double().numpy() / total[:, None]
-    # of the 0..1 map, by convention: most are, a mean map of sum 1 is not
-    bits = entropy_bits(min_max(maps)).double().numpy() if entropy else np.full(len(maps), np.nan)
+    bits = np.full(len(maps), np.nan)
+    if entropy:  # of the 0..1 map, by convention; most are such maps, a mean map of sum 1 is not
+        scaled = maps if bool((flat.amin(1) == 0).all()) else min_max(maps)
+        bits = entropy_bits(scaled).double().numpy()
     why = reason.astype(object)
     why[reason == ""] = None
     return on_object, on_half, np.where(reason == "", bits, np.nan), why
