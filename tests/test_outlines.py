@@ -21,7 +21,7 @@ def test_a_square_by_hand():
     assert np.array_equal(outlined([square], 6, 8), expected)
     assert np.array_equal(placed(outlined_crop([square], 6, 8), 6, 8), expected)
     assert outlined_crop([square], 6, 8)[2].size < expected.size
-    both = [square, square + (3, 2)]
+    both = [square, square + np.array([3, 2])]
     expected[3:6, 5:8] = True
     assert np.array_equal(outlined(both, 6, 8), expected)
 
