@@ -9,8 +9,8 @@ import gazetune
 ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
-    "attention", "metrics", "training", "parity", "tables", "figures", "report", "experiment", "loading", "plan", "job",
-    "heads", "pipeline", "comparison",
+    "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
+    "experiment", "loading", "plan", "job", "heads", "pipeline", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

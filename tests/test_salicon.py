@@ -19,7 +19,7 @@ from gazetune.data.salicon_json import kept_name
 from gazetune.data.stimuli import Fixations
 from gazetune.data.table import load_table
 from gazetune.errors import InputError
-from gazetune.experiment import parse
+from gazetune.loading import parse
 from gazetune.maps import densities, grid_points
 from gazetune.metrics.consistency import consistency
 from gazetune.metrics.information import entropy_bits

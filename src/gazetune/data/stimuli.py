@@ -14,6 +14,7 @@ from gazetune.data.images import read_rgb, resized
 from gazetune.data.levels import Levels
 from gazetune.errors import InputError
 
+Crop = tuple[int, int, Bool[np.ndarray, "box_height box_width"]]  # top row, left column, pixels
 Column = Num[np.ndarray, " fixation"]
 
 
@@ -47,13 +48,18 @@ class Fixations:
 
 @dataclass(frozen=True)
 class ObjectMask:
-    """One annotated object of an image: its category, its area in the original image and, on request, its pixels."""
+    """One annotated object of an image: its category, its area in the original image and, on request, its pixels.
+
+    `crop` gives the same pixels as `decode` for readers that have a part of the mask sooner than all of it: the top
+    row, the left column and the pixels of a box of the original image outside of which the object has none.
+    """
 
     id: str
     category: str
     area_px2: float
     animate: bool | None
     decode: Callable[[], Bool[np.ndarray, "height width"]] = field(repr=False)
+    crop: Callable[[], Crop] | None = field(default=None, repr=False)
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "height width"]:

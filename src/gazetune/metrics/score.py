@@ -14,6 +14,7 @@ from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, counts, densities, grid_points, is_constant
 from gazetune.metrics import METRICS, Metric
 from gazetune.priors import Priors, of_training
+from gazetune.progress import track
 
 BATCH = 16  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
 
@@ -31,9 +32,9 @@ def batches(n: int) -> Iterator[Index]:
     return (np.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
 
 
-def by_batch(function: Callable[[Index], Result], n: int) -> list[Result]:
+def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> list[Result]:
     """The function's results over positions 0..n-1, a batch at a time, in order; as many batches at once as torch has
-    threads.
+    threads. Shows progress, in batches, if told what is done.
 
     Each batch keeps to one thread: threads that share every small operation wait for each other far longer than they
     work, above all on a busy machine, and numpy's sort would use one anyway.
@@ -42,7 +43,8 @@ def by_batch(function: Callable[[Index], Result], n: int) -> list[Result]:
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as workers:
-            return list(workers.map(function, batches(n)))
+            results = workers.map(function, batches(n))
+            return list(track(results, what, -(-n // BATCH)) if what else results)
     finally:
         torch.set_num_threads(threads)
 
@@ -76,7 +78,7 @@ def score_points(
         }
         unusable = {
             "fixations": np.where(given["fixations"].sum((1, 2)) > 0, "", "no fixation"),
-            "attention": _fault(given["attention"]),
+            "attention": map_faults(given["attention"]),
             "density": np.where(given["density"].amax((1, 2)).isnan(), "constant human map", ""),
         }
         negative = np.where(given["attention"].amin((1, 2)) < 0, NEGATIVE, "")
@@ -96,7 +98,7 @@ def _of_size(maps: Float[Tensor, "batch height width"], size: int) -> Float[Tens
     return maps
 
 
-def _fault(maps: Float[Tensor, "batch height width"]) -> Reasons:
+def map_faults(maps: Float[Tensor, "batch height width"]) -> Reasons:
     """Why nothing can be said about a map, or an empty string."""
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     empty = maps.isnan().all(dim=2).all(dim=1)  # what min-max scaling makes of a constant map

@@ -40,7 +40,7 @@ def compare(
     for dataset, part in scores.groupby("dataset", sort=False):
         pairs = list(_pairs(part, metrics, order, set(order if models is None else models)))
         if pairs:
-            tables.append(_tested(pairs, np.random.default_rng(seed)))
+            tables.append(paired_tests(pairs, np.random.default_rng(seed)))
             tables[-1].insert(0, "dataset", dataset)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -56,8 +56,8 @@ def _pairs(
                 yield metric, first, second, wide[first].to_numpy(), wide[second].to_numpy()
 
 
-def _tested(pairs: Sequence[Compared], generator: np.random.Generator) -> pd.DataFrame:
-    """All tests of the pairs of one data set."""
+def paired_tests(pairs: Sequence[Compared], generator: np.random.Generator) -> pd.DataFrame:
+    """One row a pair of one data set: the tests of `compare`; Holm over the metrics of each pair of keys."""
     rows = []
     for metric, first, second, a, b in pairs:
         ranked = signed_rank(a, b)
