@@ -13,9 +13,10 @@ from gazetune.biases import ANIMACY, BIASES, OBJECT_SIZE, Contrast, Region
 from gazetune.biases.analyse import analyse
 from gazetune.biases.contrast import contrast_table, object_table, region_density
 from gazetune.biases.measure import half_masks, measure
-from gazetune.biases.regions import nearest, painted
+from gazetune.biases.regions import painted
 from gazetune.biases.selection import check, exclusions, left_out, members
 from gazetune.biases.sparsity import clutter, entropy_by_level
+from gazetune.data.canvas import sampled
 from gazetune.data.stimuli import Fixations, ObjectMask, Stimuli
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.data.table import load_table
@@ -134,12 +135,12 @@ def test_batches_and_a_plain_loop_agree():
 
 
 def test_nearest_is_the_pixel_under_the_centre():
-    assert nearest(4, 2).tolist() == [1, 3]  # centres at 1.0 and 3.0, edges: the right pixel
-    assert nearest(2, 4).tolist() == [0, 0, 1, 1]
+    assert sampled(4, 2).tolist() == [1, 3]  # centres at 1.0 and 3.0, edges: the right pixel
+    assert sampled(2, 4).tolist() == [0, 0, 1, 1]
     for length in (1, 3, 223, 224, 333, 480, 640, 1000):
         line = torch.arange(length, dtype=torch.float64)[None, None]
         there = torch.nn.functional.interpolate(line, size=224, mode="nearest-exact")[0, 0]
-        assert nearest(length, 224).tolist() == there.tolist(), length
+        assert sampled(length, 224).tolist() == there.tolist(), length
 
 
 def test_small_objects_stay_on_top_and_of_equal_ones_the_later():

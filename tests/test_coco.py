@@ -12,7 +12,8 @@ from pycocotools import mask as rle
 
 import salicon_world as world
 from conftest import data_folder
-from gazetune.data.coco import AMBIGUOUS, ANIMATE, canvas, fits_animacy_rule, image_number, load_coco, nearest
+from gazetune.data.canvas import canvas, nearest
+from gazetune.data.coco import AMBIGUOUS, ANIMATE, fits_animacy_rule, image_number, load_coco
 from gazetune.data.faults import Faults
 from gazetune.data.salicon import Salicon, load_salicon
 from gazetune.data.stimuli import ObjectMask

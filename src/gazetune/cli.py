@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -186,6 +187,24 @@ def compare(
     _show(compare_models(models=model or [], maps=maps or [], **given), as_json)
 
 
+@app.command(epilog="Example: gazetune biases runs/osie-s42 --data salicon=data/salicon")
+def biases(
+    run: Annotated[Path, typer.Argument(help="A run directory with models.")],
+    data: DataPaths = None,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Animacy, object size, sparsity and contrasts of your own, on images with annotated objects."""
+    refuse_if_busy(run)
+    from gazetune.commands import score_run
+    from gazetune.report.terminal import print_biases
+
+    _show(score_run(run, data or [], device, skip_bad, allow_code, objects=True), as_json, print_biases)
+
+
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set: osie or salicon.")],
@@ -225,7 +244,9 @@ def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
         return path  # what is wrong with it will be said when it is read in earnest
 
 
-def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
+def _show(
+    summary: dict[str, Any] | None, as_json: bool, tables: Callable[[dict[str, Any], Console], None] | None = None
+) -> None:
     if summary is None:
         return
     if as_json:
@@ -234,7 +255,7 @@ def _show(summary: dict[str, Any] | None, as_json: bool) -> None:
     from gazetune.report.terminal import print_summary
 
     console = Console()
-    print_summary(summary, console if console.is_terminal else Console(width=120))
+    (tables or print_summary)(summary, console if console.is_terminal else Console(width=120))
 
 
 def main() -> None:

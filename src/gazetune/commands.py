@@ -122,6 +122,7 @@ def _execute(
             return None
         pipeline.attend(job, job.main)
         pipeline.score(job, job.main)
+        pipeline.look_for_biases(job, job.main)
         pipeline.conclude(job)
     return _summary(job)
 
@@ -133,10 +134,12 @@ def score_run(
     skip_bad: bool = False,
     allow_code: bool = False,
     by: Sequence[str] | None = None,
+    objects: bool = False,
 ) -> dict[str, Any]:
     """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
 
-    by: columns of the data sets that are scored, by which observers or images are compared.
+    by: columns of the data sets that are scored, by which observers or images are compared. objects: read the run's
+    own data set again if the run does not hold its objects.
     """
     run = Run(path)
     experiment = _of_run(run)
@@ -145,7 +148,7 @@ def score_run(
     job = _job(experiment, run, device, allow_code)
     others = [other_data(text, experiment, by or ()) for text in data]
     with run.locked():
-        if not is_prepared(job, job.main) or (by and not others):
+        if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
             own = experiment.data if others else _grouped(experiment, by or ()).data
             pipeline.prepare(job, load_data(own, experiment.skip_bad))
         for stimuli in others:
@@ -153,6 +156,7 @@ def score_run(
         for name in [stimuli.name for stimuli in others] or [job.main]:
             pipeline.attend(job, name)
             pipeline.score(job, name)
+            pipeline.look_for_biases(job, name)
         pipeline.conclude(job)
     return _summary(job)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gazetune.attention import METHODS
+from gazetune.biases import BIASES, Contrast
 from gazetune.data import OPTIONS, READERS
 from gazetune.data.splits import Split
 from gazetune.data.synthetic import World
@@ -113,6 +114,7 @@ class Experiment(_Frozen):
     reference: str
     attention: str = "rollout"
     metrics: tuple[str, ...] = tuple(METRICS)
+    contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
     training: Training = Training()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
     image_size: int | None = Field(default=None, gt=0)
@@ -131,6 +133,9 @@ class Experiment(_Frozen):
                 _known(metric, METRICS, "metric")
         for model in self.models.values():
             self.training_of(model)
+        taken = {*BIASES, "sparsity"} & set(self.contrasts)
+        if taken:
+            raise ValueError(f"'{taken.pop()}' is an analysis of every run and cannot name a contrast")
         reserved = set(ROWS) & set(self.models)
         if reserved:
             raise ValueError(f"'{reserved.pop()}' is a row of every table and cannot name a model")

@@ -60,10 +60,12 @@ def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
 
 
 def is_prepared(job: Job, name: str) -> bool:
-    """Whether fixations and decoded photos of a data set lie whole in the run."""
+    """Whether fixations and decoded photos of a data set lie whole in the run, as this version writes them."""
     try:
         for stage in data_stages(job, name):
             job.run.verify(stage)
+            if job.run.stages()[stage]["inputs"].get("gazetune") != VERSION["gazetune"]:
+                return False
     except InputError:
         return False
     return True

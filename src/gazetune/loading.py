@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from gazetune.biases import Contrast, Region
 from gazetune.data import READERS, Stimuli, load_table, read
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
@@ -158,6 +159,7 @@ def _fields_at(path: tuple[str | int, ...]) -> list[str]:
     """The settings that exist at a place of an experiment."""
     places: dict[str, type[BaseModel]] = {
         "data": Data, "world": World, "human": Human, "models": Model, "training": Training,
+        "contrasts": Contrast, "a": Region, "b": Region, "also": Region,
     }  # fmt: skip
     found: type[BaseModel] = Experiment
     for part in path:

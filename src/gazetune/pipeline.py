@@ -26,6 +26,7 @@ from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
 from gazetune.report.html import write_report
 from gazetune.run import CONFIG, PROVENANCE, plain
+from gazetune.tables.biases import write_biases, write_objects
 from gazetune.tables.rows import maps_folder
 from gazetune.tables.scores import write_scores
 from gazetune.tables.summary import write_tables
@@ -67,6 +68,10 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
     if stimuli.levels:  # a file of its own: other groups are no reason to train or to score again
         groups = partial(write_levels, job.run, name, stimuli.levels)
         job.run.stage(f"groups/{name}", {"data": data, "levels": fingerprint(stimuli.levels)} | VERSION, groups)
+    if stimuli.find_objects is not None:
+        tested = subset.take(np.flatnonzero([part == "test" for part in parts]))
+        work = partial(write_objects, job.run, name, tested, size)
+        job.run.stage(f"objects/{name}", inputs | VERSION, work)
 
 
 def train(job: Job) -> None:
@@ -213,19 +218,49 @@ def _score_inputs(job: Job, name: str) -> dict[str, Any]:
     } | VERSION
 
 
+def look_for_biases(job: Job, name: str) -> None:
+    """Contrasts of regions and sparsity, for humans, priors and models, where the data set has objects."""
+    if not _has_objects(job, name):
+        return
+    for used in (f"objects/{name}", f"fixations/{name}", f"fixations/{job.main}"):
+        job.run.verify(used)
+    test, training, experiment = job.prepared(name), job.prepared(job.main), job.experiment
+    work = partial(write_biases, job.run, test, training, job.models, experiment.roles(), experiment.contrasts)
+    job.run.stage(f"biases/{name}", _bias_inputs(job, name), work)
+
+
+def _has_objects(job: Job, name: str) -> bool:
+    """Whether the run holds the objects of this very data set."""
+    stages, objects, fixations = job.run.stages(), f"objects/{name}", f"fixations/{name}"
+    return objects in stages and stages[objects]["inputs"]["data"] == stages[fixations]["inputs"]["data"]
+
+
+def _bias_inputs(job: Job, name: str) -> dict[str, Any]:
+    return {
+        "maps": made_by(job, *(f"attention/{name}/{key}" for key in job.models)),
+        "objects": made_by(job, f"objects/{name}"),
+        "fixations": made_by(job, f"fixations/{name}", f"fixations/{job.main}"),
+        "contrasts": {key: c.model_dump(mode="json") for key, c in job.experiment.contrasts.items()},
+        "roles": job.experiment.roles(),
+    } | VERSION
+
+
 def conclude(job: Job) -> None:
     """Tests, summary, figures and report, over every data set that has been scored with these models."""
     scored = {name: files for name, files in _scored(job).items() if _is_current(job, name)}
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
     roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
+    if not scored:
+        raise InputError(f"Nothing in '{job.run.path}' is scored with these models. Score it: gazetune score.")
+    first = next(iter(scored))  # the run's own data set, where it is scored
     inputs = {"scores": scored, "training": made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
     heads = head_tables(job, scored)
     tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads))
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
-    job.run.stage("figures", shown, partial(write_figures, job.run, job.main, roles, labels, job.metrics, sizes))
+    job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
     drawn = shown | {"figures": made_by(job, "figures")}
-    job.run.stage("report", drawn, partial(write_report, job.run, job.main, roles, labels, job.metrics))
+    job.run.stage("report", drawn, partial(write_report, job.run, first, roles, labels, job.metrics))
 
 
 def _scored(job: Job) -> dict[str, dict[str, str]]:
@@ -236,6 +271,9 @@ def _scored(job: Job) -> dict[str, dict[str, str]]:
         groups = stages.get(f"groups/{name}")
         if groups and groups["inputs"]["data"] == stages[f"fixations/{name}"]["inputs"]["data"]:
             done[name] |= groups["outputs"]
+        biases = stages.get(f"biases/{name}")
+        if biases and _has_objects(job, name) and biases["inputs"] == plain(_bias_inputs(job, name)):
+            done[name] |= biases["outputs"]
     return dict(sorted(done.items(), key=lambda item: item[0] != job.main))
 
 

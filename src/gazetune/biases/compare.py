@@ -93,7 +93,9 @@ def bias_means(measured: Measured, contrasts: Mapping[str, Contrast], order: Seq
     """One row a measure and row of maps: dataset, kind, analysis, measure, key, n, mean, sd, sem over images."""
     everything = measures(measured, contrasts)
     table = describe(_wide(measured, everything), [str(i) for i in range(len(everything))], order)
-    return _named(table.rename(columns={"model": "key"}), None, everything)
+    named = _named(table.rename(columns={"model": "key"}), None, everything)
+    named.insert(0, "dataset", measured.dataset)
+    return named
 
 
 def _wide(measured: Measured, chosen: Sequence[Measure]) -> pd.DataFrame:

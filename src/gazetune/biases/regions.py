@@ -1,41 +1,28 @@
 """Which object each cell of the map grid shows."""
 
-from functools import lru_cache
-
 import numpy as np
 from jaxtyping import Bool, Int, Int16
 
+from gazetune.data.canvas import sampled
 from gazetune.data.stimuli import Crop, ObjectMask, Stimulus
 from gazetune.errors import InputError
 
 NOTHING = -1  # a cell that shows no object
 
 
-@lru_cache(maxsize=64)
-def nearest(length: int, size: int) -> Int[np.ndarray, " size"]:
-    """The pixel, of `length` in a row, under the centre of each of `size` cells: floor((cell + 0.5) * length / size).
-
-    Nearest neighbour by pixel centres, as torch's `nearest-exact`. A centre on the edge between two pixels (32 of the
-    224 columns at 640) takes the right or lower one; there PIL's NEAREST takes either, by rounding. OpenCV's
-    INTER_NEAREST takes the pixel under the cell's edge.
-    """
-    # in whole numbers: (2 * cell + 1) * length / (2 * size), exact where a centre falls on a pixel's edge
-    return (2 * np.arange(size) + 1) * length // (2 * size)
-
-
 def painted(stimulus: Stimulus, size: int) -> Int16[np.ndarray, "size size"]:
     """The position in `stimulus.objects` of the object that each cell shows, -1 where there is none.
 
     Painter's canvas: the objects are painted in order of falling annotated area, so that small ones stay on top; of
-    equal areas the later one. Painted at the resolution of the original image, then sampled by `nearest`. Painting
-    looks at one pixel at a time, so sampling each mask first and painting the samples gives the same canvas, and only
-    the cells within an object's box are touched.
+    equal areas the later one. Painted at the resolution of the original image, then sampled at the cells' centres
+    (data.canvas). Painting looks at one pixel at a time, so sampling each mask first and painting the samples gives the
+    same canvas, and only the cells within an object's box are touched.
 
     Raises:
         InputError: a mask of another size than its image.
     """
     canvas = np.full((size, size), NOTHING, dtype=np.int16)
-    rows, columns = nearest(stimulus.height, size), nearest(stimulus.width, size)
+    rows, columns = sampled(stimulus.height, size), sampled(stimulus.width, size)
     for k in np.argsort([-o.area_px2 for o in stimulus.objects], kind="stable"):
         top, left, pixels = _pixels(stimulus, stimulus.objects[k])
         r0, r1 = np.searchsorted(rows, (top, top + pixels.shape[0]))

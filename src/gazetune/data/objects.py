@@ -9,6 +9,7 @@ animate                      optional: true or false
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 from PIL import Image
-from pycocotools import mask as rle
 
 from gazetune.data.images import read_rgb
-from gazetune.data.stimuli import ObjectMask
+from gazetune.data.outlines import outlined, outlined_crop
+from gazetune.data.stimuli import Crop, ObjectMask
 from gazetune.errors import InputError
 
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -58,10 +59,12 @@ def load_objects(
 def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) -> ObjectMask:
     """One object; the area of a mask or outline counts its pixels, that of a box is width x height."""
     named, mask_file, outline = row.get("object"), row.get("mask"), row.get("outline")
+    crop: Callable[[], Crop] | None = None
+    decode: Callable[[], Bool[np.ndarray, "height width"]]
     if isinstance(outline, str):
-        corners = _corners(csv, number, outline)
-        runs = rle.merge(rle.frPyObjects([corners], *size))
-        decode, area = (lambda: rle.decode(runs).view(bool)), float(rle.area(runs))
+        corners = np.reshape(_corners(csv, number, outline), (-1, 2))
+        decode, crop = partial(outlined, [corners], *size), partial(outlined_crop, [corners], *size)
+        area = float(crop()[2].sum())
         if area == 0:
             raise InputError(f"'{csv}', line {number + 2}: the outline holds no pixel of its image.")
     elif isinstance(mask_file, str):
@@ -80,6 +83,7 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
         area_px2=area,
         animate=_truth(csv, number, row.get("animate")),
         decode=decode,
+        crop=crop,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from gazetune.metrics import Metric
+from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, shares, table_rows
@@ -87,6 +88,7 @@ def _dataset(
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
+        "biases": bias_tables(summary, name, labels),
         "people": people(summary, name, labels, metrics),
     }
 

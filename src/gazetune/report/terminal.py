@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, table_rows
@@ -34,6 +35,29 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
+
+
+def print_biases(summary: dict[str, Any], console: Console) -> None:
+    """Print the tables of the bias analyses of every data set that has objects."""
+    found = False
+    for dataset in summary["datasets"]:
+        for shown in bias_tables(summary, dataset, summary["_labels"], brief=True):
+            table = Table(
+                title=f"{dataset}, {shown.title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+            )
+            for name in shown.head:
+                table.add_column(name, justify="right" if name else "left", overflow="fold")
+            for row in shown.rows:
+                table.add_row(*row)
+            console.print(table)
+            found = True
+    if not found:
+        console.print(
+            "No data set of this run has annotated objects: give one with --data, for example salicon=FOLDER."
+        )
+    console.print(
+        f"every test: {summary['_run'] / 'bias_tests.csv'}; report: {summary['_run'] / 'report.html'}", soft_wrap=True
+    )
 
 
 def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> list[Table]:

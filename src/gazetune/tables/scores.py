@@ -79,8 +79,10 @@ def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -
     by_halves = score_points(halves.maps, halves.points, priors, metrics)
     single_scores = score_points(single.maps, single.points, one_each(priors, single.image), metrics)
     one_out = by_image(single_scores, single, n)
-    alone = one_out[list(metrics)].isna().all(axis=1).to_numpy()
-    one_out["reason"] = [e or ("fewer than two observers" if a else None) for e, a in zip(empty, alone, strict=True)]
+    alone = np.bincount(single.image, minlength=n) < 2
+    reasons = [why or ("fewer than two observers" if one else None) for why, one in zip(empty, alone, strict=True)]
+    one_out["reason"] = reasons
+    by_halves["reason"] = by_halves["reason"].where(~alone, pd.Series(reasons, dtype=object))
     found = {HUMAN: human, HALF: by_halves, ONE_OUT: one_out}
     return {(row, None, "density"): part for row, part in found.items()}, single_scores
 

@@ -11,6 +11,7 @@ from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
+from gazetune.tables.biases import gather_biases
 from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
 from gazetune.tables.observers import describe_observers
 from gazetune.tables.people import write_people
@@ -52,14 +53,16 @@ def write_tables(
             summary |= PARTS[kind](parts[kind])
     if "consistency" in parts:
         present = {name: data.categories for name, data in prepared.items()}
-        found = gain_tables(keyed(scores), parts["consistency"], present, roles)
-        parts, summary = parts | found, summary | gain_summary(found)
+        gained = gain_tables(keyed(scores), parts["consistency"], present, roles)
+        parts, summary = parts | gained, summary | gain_summary(gained)
     spread = seed_spread(keyed(scores), metrics, roles)
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
     written += [run.write_table(name, table) for name, table in parts.items()]
     people, said = write_people(run, scored, roles, metrics)
-    return [*written, *people, *gather_heads(run, heads), run.write_json(SUMMARY, summary | said)]
+    biases, found = gather_biases(run, [n for n, files in scored.items() if f"scores/{n}-contrasts.csv" in files])
+    written += [*people, *biases, *gather_heads(run, heads)]
+    return [*written, run.write_json(SUMMARY, summary | said | found)]
 
 
 def _dataset(prepared: Prepared) -> dict[str, Json]:

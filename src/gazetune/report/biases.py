@@ -1,0 +1,125 @@
+"""The tables of the bias analyses, the same in the terminal and on the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gazetune.report.words import number, p_value
+from gazetune.tables.rows import HUMAN, ROWS
+
+Labels = Mapping[str, str]
+Test = Mapping[str, Any]
+STATISTICS = ("t", "df", "p", "d")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as text: what it is of, its headings (the first of a name) and its rows."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def bias_tables(summary: Mapping[str, Any], dataset: str, labels: Labels, brief: bool = False) -> list[Shown]:
+    """For each contrast: within each row, between models, who was left out; then sparsity, also by clutter.
+
+    brief: neither who was left out nor the levels of clutter. Empty where the data set has no objects. bias_tests.csv has every test, with intervals, Wilcoxon and Holm.
+    """
+    tests = [t for t in summary.get("bias_tests", []) if t["dataset"] == dataset]
+    means = [m for m in summary.get("bias_means", []) if m["dataset"] == dataset]
+    left_out = [e for e in summary.get("exclusions", []) if e["dataset"] == dataset]
+    shown: list[Shown] = []
+    for analysis in dict.fromkeys(t["analysis"] for t in tests if t["kind"] == "contrast"):
+        of = [t for t in tests if t["analysis"] == analysis]
+        shown += [_within(analysis, of, labels), _between(analysis, of, labels)]
+        if not brief:
+            shown.append(_flow(analysis, [e for e in left_out if e["analysis"] == analysis]))
+    entropy = [t for t in tests if t["kind"] == "entropy"]
+    if entropy:
+        by_clutter = [] if brief else [t for t in tests if t["kind"] == "entropy_by_clutter"]
+        shown += _sparsity(entropy, by_clutter, means, labels)
+    return [table for table in shown if table.rows]
+
+
+def _within(analysis: str, tests: list[Test], labels: Labels) -> Shown:
+    """Region A against region B in each row, and the contrast over that of the prior."""
+    a, b = next(t["measure"] for t in tests if t["kind"] == "contrast").split(" - ", 1)
+    over = {t["first"]: t for t in tests if t["kind"] == "over_prior"}
+    prior = next((ROWS.get(t["second"], t["second"]) for t in over.values()), "")
+    rows = []
+    for t in (t for t in tests if t["kind"] == "within"):
+        beyond = over.get(t["first"])
+        rest = (_statistics(beyond, ("difference", "t", "p", "d"))) if beyond else ("–",) * 4
+        densities = (number(t["mean_first"]), number(t["mean_second"]), number(t["difference"]))
+        rows.append((_name(t["first"], labels), str(t["n"]), *densities, *_statistics(t), *rest))
+    head = ("", "n", a, b, f"{a} - {b}", *STATISTICS, "over prior", "t", "p", "d")
+    title = (
+        f"{analysis}: attention density on {a} and {b}, within each row; and the difference over that of the {prior}"
+    )
+    return Shown(title, head, rows)
+
+
+def _between(analysis: str, tests: list[Test], labels: Labels) -> Shown:
+    """The difference of the contrasts of two models (the headline), and of the density on region A (the paper's)."""
+    contrasts = [t for t in tests if t["kind"] == "contrast" and _is_of_models(t, labels)]
+    if not contrasts:
+        return Shown("", (), [])
+    a = contrasts[0]["measure"].split(" - ", 1)[0]
+    density = {(t["first"], t["second"]): t for t in tests if t["kind"] == "density" and t["measure"] == a}
+    rows = []
+    for t in contrasts:
+        other = density[t["first"], t["second"]]
+        pair = f"{_name(t['first'], labels)} - {_name(t['second'], labels)}"
+        columns = ("difference", *STATISTICS)
+        rows.append((pair, str(t["n"]), *_statistics(t, columns), *_statistics(other, columns)))
+    head = ("", "n", "contrast", *STATISTICS, f"density on {a}", *STATISTICS)
+    title = f"{analysis}, between rows: difference of the contrasts, and of the density on {a} alone (the paper's test)"
+    return Shown(title, head, rows)
+
+
+def _sparsity(entropy: list[Test], by_clutter: list[Test], means: list[Test], labels: Labels) -> list[Shown]:
+    of = [m for m in means if m["kind"] == "entropy"]
+    rows = [(_name(m["model"], labels), str(m["n"]), number(m["mean"]), number(m["sd"])) for m in of]
+    title = "sparsity: entropy in bits (uniform: 15.615), lower is sparser"
+    tables = [Shown(title, ("", "n", "mean", "SD"), rows)]
+    for name, tests in (("sparsity, between rows", entropy), ("sparsity, by number of annotated objects", by_clutter)):
+        pairs = [t for t in tests if _is_of_models(t, labels)]
+        levels = [t["measure"].partition(", ")[2].removesuffix(" objects") for t in pairs]
+        rows = [
+            (
+                f"{_name(t['first'], labels)} - {_name(t['second'], labels)}",
+                *((level,) if any(levels) else ()),
+                str(t["n"]),
+                *_statistics(t, ("difference", *STATISTICS)),
+            )
+            for t, level in zip(pairs, levels, strict=True)
+        ]
+        head = ("", *(("objects",) if any(levels) else ()), "n", "difference", *STATISTICS)
+        tables.append(Shown(name, head, rows))
+    return tables
+
+
+def _flow(analysis: str, steps: list[Test]) -> Shown:
+    rows = [
+        (
+            f"{s['unit']}: {s['reason'] or 'in the test images'}",
+            "" if s["step"] == 0 else f"-{s['left_out']}",
+            str(s["n"]),
+        )
+        for s in steps
+    ]
+    return Shown(f"{analysis}: who is left, step by step", ("", "left out", "left"), rows)
+
+
+def _is_of_models(test: Test, labels: Labels) -> bool:
+    return test["first"] in labels and test["second"] in {*labels, HUMAN}
+
+
+def _name(key: str, labels: Labels) -> str:
+    return ROWS.get(key, labels.get(key, key))
+
+
+def _statistics(test: Test, columns: tuple[str, ...] = STATISTICS) -> tuple[str, ...]:
+    digits = {"t": 2, "d": 2, "df": 0}
+    return tuple(p_value(test[c]) if c == "p" else number(test[c], digits.get(c, 3)) for c in columns)
