@@ -24,7 +24,8 @@ class Shown:
 def bias_tables(summary: Mapping[str, Any], dataset: str, labels: Labels, brief: bool = False) -> list[Shown]:
     """For each contrast: within each row, between models, who was left out; then sparsity, also by clutter.
 
-    brief: neither who was left out nor the levels of clutter. Empty where the data set has no objects. bias_tests.csv has every test, with intervals, Wilcoxon and Holm.
+    brief: neither who was left out nor the levels of clutter. Empty where the data set has no objects. bias_tests.csv
+    has every test, with intervals, Wilcoxon and Holm.
     """
     tests = [t for t in summary.get("bias_tests", []) if t["dataset"] == dataset]
     means = [m for m in summary.get("bias_means", []) if m["dataset"] == dataset]

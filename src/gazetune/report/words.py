@@ -7,7 +7,7 @@ from gazetune.metrics import Metric
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
-def number(value: float | str | None, digits: int = 3) -> str:
+def number(value: float | int | str | None, digits: int = 3) -> str:
     """A number as text; a dash for what could not be computed."""
     if value is None or value != value:
         return "–"
