@@ -34,7 +34,7 @@ def decode(
 
     def one(i: int) -> None:
         try:
-            pixels[i] = stimuli.pixels(i, size).transpose(2, 0, 1)
+            pixels[i] = stimuli.pixels(i, size).transpose(2, 0, 1)  # noqa: F821
         except InputError as reason:
             unreadable[stimuli.ids[i]] = f"unreadable: {reason}"
 
