@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
+OSIE ?= ../shared/data/osie
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
@@ -39,7 +40,7 @@ $(BENCH)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 bench: $(BENCH)/.ready
-	$(BENCH)/bin/python bench/agreement.py
+	$(BENCH)/bin/python bench/agreement.py $(if $(wildcard $(OSIE)),--osie $(OSIE))
 	$(BENCH)/bin/python bench/metrics.py
 	$(BENCH)/bin/python bench/consistency.py
 	$(BENCH)/bin/python bench/observers.py

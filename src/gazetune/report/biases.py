@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gazetune.report.words import number, p_value
+from gazetune.report.words import number, p_value, row_name
 from gazetune.tables.rows import HUMAN, ROWS
 
 Labels = Mapping[str, str]
@@ -53,7 +53,7 @@ def _within(analysis: str, tests: list[Test], labels: Labels) -> Shown:
         beyond = over.get(t["first"])
         rest = (_statistics(beyond, ("difference", "t", "p", "d"))) if beyond else ("–",) * 4
         densities = (number(t["mean_first"]), number(t["mean_second"]), number(t["difference"]))
-        rows.append((_name(t["first"], labels), str(t["n"]), *densities, *_statistics(t), *rest))
+        rows.append((row_name(t["first"], labels), str(t["n"]), *densities, *_statistics(t), *rest))
     head = ("", "n", a, b, f"{a} - {b}", *STATISTICS, "over prior", "t", "p", "d")
     title = (
         f"{analysis}: attention density on {a} and {b}, within each row; and the difference over that of the {prior}"
@@ -71,7 +71,7 @@ def _between(analysis: str, tests: list[Test], labels: Labels) -> Shown:
     rows = []
     for t in contrasts:
         other = density[t["first"], t["second"]]
-        pair = f"{_name(t['first'], labels)} - {_name(t['second'], labels)}"
+        pair = f"{row_name(t['first'], labels)} - {row_name(t['second'], labels)}"
         columns = ("difference", *STATISTICS)
         rows.append((pair, str(t["n"]), *_statistics(t, columns), *_statistics(other, columns)))
     head = ("", "n", "contrast", *STATISTICS, f"density on {a}", *STATISTICS)
@@ -81,7 +81,7 @@ def _between(analysis: str, tests: list[Test], labels: Labels) -> Shown:
 
 def _sparsity(entropy: list[Test], by_clutter: list[Test], means: list[Test], labels: Labels) -> list[Shown]:
     of = [m for m in means if m["kind"] == "entropy"]
-    rows = [(_name(m["model"], labels), str(m["n"]), number(m["mean"]), number(m["sd"])) for m in of]
+    rows = [(row_name(m["model"], labels), str(m["n"]), number(m["mean"]), number(m["sd"])) for m in of]
     title = "sparsity: entropy in bits (uniform: 15.615), lower is sparser"
     tables = [Shown(title, ("", "n", "mean", "SD"), rows)]
     for name, tests in (("sparsity, between rows", entropy), ("sparsity, by number of annotated objects", by_clutter)):
@@ -89,7 +89,7 @@ def _sparsity(entropy: list[Test], by_clutter: list[Test], means: list[Test], la
         levels = [t["measure"].partition(", ")[2].removesuffix(" objects") for t in pairs]
         rows = [
             (
-                f"{_name(t['first'], labels)} - {_name(t['second'], labels)}",
+                f"{row_name(t['first'], labels)} - {row_name(t['second'], labels)}",
                 *((level,) if any(levels) else ()),
                 str(t["n"]),
                 *_statistics(t, ("difference", *STATISTICS)),
@@ -115,10 +115,6 @@ def _flow(analysis: str, steps: list[Test]) -> Shown:
 
 def _is_of_models(test: Test, labels: Labels) -> bool:
     return test["first"] in labels and test["second"] in {*labels, HUMAN}
-
-
-def _name(key: str, labels: Labels) -> str:
-    return ROWS.get(key, labels.get(key, key))
 
 
 def _statistics(test: Test, columns: tuple[str, ...] = STATISTICS) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.report.words import number, p_value
+from gazetune.report.words import number, p_value, row_name
 
 Summary = Mapping[str, Any]
 Labels = Mapping[str, str]
@@ -30,7 +30,7 @@ def agreement_line(summary: Summary, dataset: str, labels: Labels) -> str:
         parts.append(f"{_named(pair, labels)}: CC higher on {rose['improved']} of {rose['n']}")
         plain, held = (_gain_r(summary, dataset, pair, given) for given in ("", "score_second"))
         if plain["r"] is not None:
-            given = f"{number(held['r'], 2)} given the CC of {labels.get(pair[1], pair[1])}"
+            given = f"{number(held['r'], 2)} given the CC of {row_name(pair[1], labels)}"
             parts.append(f"r of gain and consistency {number(plain['r'], 2)}, {given}")
     return "; ".join(parts)
 
@@ -53,7 +53,7 @@ def _rise(summary: Summary, dataset: str, pair: Pair, labels: Labels) -> str:
     if plain["r"] is not None:
         sentences.append(f"The gain and the observers' consistency: {_correlation(plain)}")
     if held["r"] is not None:
-        sentences[-1] += f"; with the CC of {labels.get(pair[1], pair[1])} held constant: {_correlation(held)}"
+        sentences[-1] += f"; with the CC of {row_name(pair[1], labels)} held constant: {_correlation(held)}"
     if plain["r"] is not None:
         sentences[-1] += "."
     full = _of(summary, "at_ceiling", dataset, pair)[0]["at_ceiling"]
@@ -81,7 +81,7 @@ def quartile_rows(summary: Summary, dataset: str, labels: Labels) -> list[list[s
     for kind, title in titles.items():
         for (found, *keys), rows in shown.items():
             if found == kind:
-                name = " - ".join(labels.get(key, key) for key in keys)
+                name = " - ".join(row_name(key, labels) for key in keys)
                 table.append([f"{title} {name}", *(_mean_sem(q["mean"], q["sem"]) for q in rows)])
     return table
 
@@ -92,7 +92,7 @@ def category_rows(summary: Summary, dataset: str, labels: Labels) -> list[list[s
     cells = {(r["category"], r["first"], r["second"]): r for p in pairs for r in _of(summary, "categories", dataset, p)}
     if not cells:
         return []
-    rows = [["category", "images", *(" - ".join(labels.get(key, key) for key in pair) for pair in pairs)]]
+    rows = [["category", "images", *(" - ".join(row_name(key, labels) for key in pair) for pair in pairs)]]
     for category in sorted({name for name, *_ in cells}):
         found = [cells.get((category, *pair)) for pair in pairs]
         images = max(row["n"] for row in found if row)
@@ -137,7 +137,7 @@ def _correlation(found: Row) -> str:
 
 
 def _named(pair: Pair, labels: Labels) -> str:
-    first, second = (labels.get(key, key) for key in pair)
+    first, second = (row_name(key, labels) for key in pair)
     return f"{first} against {second}"
 
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.report.words import number, p_value
+from gazetune.report.words import number, p_value, row_name
 from gazetune.tables.groups import ALL, INTERACTION
-from gazetune.tables.rows import ROWS
 
 SAID = ("cc", "nss")  # in the terminal; group_tests.csv has all
 Cells = tuple[str, ...]
@@ -27,7 +26,7 @@ def people(
     chosen = [metric for metric in metrics if metric in shown]
     return {
         "metrics": [(metrics[m].heading or m,) for m in chosen],
-        "observers": [(_name(key, labels), *(_mean(means[key, m]) for m in chosen)) for key in rows],
+        "observers": [(row_name(key, labels), *(_mean(means[key, m]) for m in chosen)) for key in rows],
         "observer_tests": [_observer_test(row, labels, metrics) for row in mine["observer_tests"]],
         "groups": [_group(row, labels, metrics) for row in mine["groups"]],
         "group_tests": [_group_test(row, labels, metrics) for row in mine["group_tests"]],
@@ -54,10 +53,6 @@ def _words(row: Mapping[str, Any]) -> str:
     return f"{row['level']} = {number(row['difference'])}, {interval}"
 
 
-def _name(key: str, labels: Labels) -> str:
-    return ROWS.get(key, labels.get(key, key))
-
-
 def _mean(row: Mapping[str, Any]) -> str:
     return f"{number(row['mean'])} ± {number(row['sd'])}"
 
@@ -68,7 +63,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _pair(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:
     name = metrics[row["metric"]].label or row["metric"]
-    return name, _name(row["first"], labels), _name(row["second"], labels)
+    return name, row_name(row["first"], labels), row_name(row["second"], labels)
 
 
 def _observer_test(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:
@@ -81,7 +76,7 @@ def _observer_test(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str,
 def _group(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:
     name = metrics[row["metric"]].label or row["metric"]
     of = f"{row['by']} ({row['unit']}s)"
-    return of, row["level"], name, _name(row["model"], labels), str(row["n"]), number(row["mean"]), number(row["sd"])
+    return of, row["level"], name, row_name(row["model"], labels), str(row["n"]), number(row["mean"]), number(row["sd"])
 
 
 def _group_test(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:

@@ -9,7 +9,7 @@ from rich.table import Table
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
 from gazetune.report.people import group_lines
-from gazetune.report.words import answer, in_question, number, p_value, table_rows
+from gazetune.report.words import answer, in_question, number, p_value, table_rows, test_between
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
 
@@ -62,10 +62,10 @@ def print_biases(summary: dict[str, Any], console: Console) -> None:
 
 def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metrics: Any) -> list[Table]:
     """Each model in question against the others, the centre prior and the human ceiling; tests.csv has every pair."""
-    tests = {(t["metric"], t["first"], t["second"]): t for t in summary["tests"] if t["dataset"] == dataset}
     tables = []
     for key in in_question(roles):
-        rivals = [r for r in (CEILING, *PRIORS, *roles) if any((m, key, r) in tests for m in metrics)]
+        found = {(m, r): test_between(summary, dataset, m, key, r) for m in metrics for r in (CEILING, *PRIORS, *roles)}
+        rivals = list(dict.fromkeys(r for (_, r), test in found.items() if test is not None and r != key))
         title = (
             f"{labels[key]} minus ...: difference ± half its 95 % interval, p of the paired t (all pairs: tests.csv)"
         )
@@ -73,7 +73,7 @@ def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metri
         for name in ("", *(ROWS.get(r, labels.get(r, r)) for r in rivals)):
             table.add_column(name, justify="right" if name else "left", overflow="fold")
         for name, metric in metrics.items():
-            table.add_row(metric.heading or name, *(_difference(tests.get((name, key, r))) for r in rivals))
+            table.add_row(metric.heading or name, *(_difference(found[name, r]) for r in rivals))
         tables += [table] if rivals else []
     return tables
 

@@ -14,6 +14,11 @@ def number(value: float | int | str | None, digits: int = 3) -> str:
     return str(value) if isinstance(value, str) else f"{value:.{digits}f}"
 
 
+def row_name(key: str, labels: Mapping[str, str]) -> str:
+    """What a row is called: a model by its label, humans and priors by their names."""
+    return ROWS.get(key, labels.get(key, key))
+
+
 def p_value(p: float | None) -> str:
     """A p value to two digits, as a power of ten where it is small."""
     return "–" if p is None or p != p else f"{p:.3f}" if p >= 0.001 else "<1e-300" if p == 0 else f"{p:.1e}"
@@ -24,9 +29,7 @@ def table_rows(
 ) -> list[list[str]]:
     """One row a model: its label, then the mean of each metric, ± SD with `spread`."""
     cells, shown = _cells(summary, dataset, labels, metrics)
-    return [
-        [ROWS.get(key, labels.get(key, key)), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown
-    ]
+    return [[row_name(key, labels), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown]
 
 
 def shares(
@@ -64,10 +67,31 @@ def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:
     return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "")
 
 
+COMPARED = ("{} models were compared on the same images; nothing was trained.", "One model; nothing was trained.")
+
+
+def test_between(
+    summary: Mapping[str, Any], dataset: str, metric: str, first: str, second: str
+) -> dict[str, Any] | None:
+    """The paired test of these rows, with the difference as first minus second whichever way it was tested."""
+    for t in summary["tests"]:
+        if (t["dataset"], t["metric"]) == (dataset, metric) and {t["first"], t["second"]} == {first, second}:
+            return t if t["first"] == first else _turned(t)
+    return None
+
+
+def _turned(test: Mapping[str, Any]) -> dict[str, Any]:
+    signs = {k: None if test[k] is None else -test[k] for k in ("difference", "t", "d")}
+    low, high = test["ci_low"], test["ci_high"]
+    ends = {"ci_low": None if high is None else -high, "ci_high": None if low is None else -low}
+    means = {"mean_first": test["mean_second"], "mean_second": test["mean_first"]}
+    return {**test, **signs, **ends, **means, "first": test["second"], "second": test["first"]}
+
+
 def in_question(roles: Mapping[str, str]) -> list[str]:
-    """The models that a run is about: the tuned ones or, where nothing was tuned, all but the reference."""
+    """The models that a run is about: the tuned ones; where nothing was tuned, all but the reference, or it alone."""
     tuned = [key for key, role in roles.items() if role == "tuned"]
-    return tuned or [key for key, role in roles.items() if role == "other"]
+    return tuned or [key for key, role in roles.items() if role == "other"] or list(roles)
 
 
 def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], labels: Mapping[str, str]) -> str:
@@ -78,7 +102,7 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
     present = {a["model"] for a in summary["alignment"] if a["dataset"] == dataset}
     prior = [row for row in PRIORS if row in present][:1]
     rivals = [reference, *(k for k, role in roles.items() if role == "control"), *prior]
-    sentences = [] if tuned else [f"{len(roles)} models were compared on the same images; nothing was trained."]
+    sentences = [] if tuned else [COMPARED[len(roles) == 1].format(len(roles))]
     for model in [tuned] if tuned else asked:
         for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
             parts = [_against(summary, dataset, metric, model, rival, labels) for rival in rivals]
@@ -95,13 +119,13 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
 def _against(
     summary: Mapping[str, Any], dataset: str, metric: str, tuned: str, rival: str, labels: Mapping[str, str]
 ) -> str:
-    for t in summary["tests"]:
-        if (t["dataset"], t["metric"], t["first"], t["second"]) == (dataset, metric, tuned, rival):
-            name = ROWS.get(rival, labels.get(rival, rival))
-            change = f"{number(t['mean_first'])} against {number(t['mean_second'])} of {name}"
-            interval = f"95 % interval {number(t['ci_low'])} to {number(t['ci_high'])}"
-            return f"{change} (difference {t['difference']:+.3f}, {interval}, n = {t['n']}, p {_compared(t['p'])})"
-    return ""
+    t = test_between(summary, dataset, metric, tuned, rival)
+    if t is None or t["difference"] is None:
+        return ""
+    name = row_name(rival, labels)
+    change = f"{number(t['mean_first'])} against {number(t['mean_second'])} of {name}"
+    interval = f"95 % interval {number(t['ci_low'])} to {number(t['ci_high'])}"
+    return f"{change} (difference {t['difference']:+.3f}, {interval}, n = {t['n']}, p {_compared(t['p'])})"
 
 
 def _compared(p: float | None) -> str:

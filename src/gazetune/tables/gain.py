@@ -21,6 +21,7 @@ from gazetune.metrics.gain import (
 )
 from gazetune.prepared import Prepared
 from gazetune.run import Json, Run
+from gazetune.tables.rows import PRIORS
 
 METRIC = "cc"  # the paper's primary metric, and the one in which observers' agreement is measured
 RIVALS = {"tuned": ("reference", "control"), "control": ("reference",), "other": ("reference",)}  # role -> against whom
@@ -52,10 +53,12 @@ def gain_pairs(scores: pd.DataFrame, roles: Mapping[str, str]) -> Pairs:
     """The keys of the models whose gain is of interest: tuned over reference, tuned over control, and so on.
 
     Models that both have a seed are paired within the seed. A model that is neither tuned nor a control, as all are
-    where nothing is trained, is paired with the reference.
+    where nothing is trained, is paired with the reference, and a model that is alone with the centre prior.
     """
     seed = scores.drop_duplicates("key").set_index("key")["seed"]
     there = [key for key in roles if key in seed.index]
+    if len(there) == 1:
+        return [(there[0], prior) for prior in PRIORS if prior in seed.index][:1]
     return [
         (first, second)
         for role, rivals in RIVALS.items()
