@@ -165,6 +165,7 @@ def test_bomb(fails, study, monkeypatch):
 
 def test_missing_weights(fails, study):
     assert "weights folder" in (said := fails("--weights", study / "gone")) and "does not exist" in said
+    assert "Did you mean 'tiny'?" in fails("--weights", "tinyy")
     said = fails("--weights", study / "study")
     assert "No usable weights at" in said and "model.safetensors" in said
 

@@ -1,5 +1,6 @@
 """Models: images in; logits, feature and attention out."""
 
+import difflib
 from pathlib import Path
 
 from transformers.utils.hub import cached_file
@@ -16,7 +17,16 @@ BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
 
 
 def resolve_weights(weights: str) -> str:
-    """The folder or hub name behind what a user wrote: `tiny` is the small ViT that ships with the package."""
+    """The folder or hub name behind what a user wrote: `tiny` is the small ViT that ships with the package.
+
+    Raises InputError for what can be neither, without asking the hub.
+    """
+    if weights not in BUNDLED and "/" not in weights and not Path(weights).expanduser().exists():
+        close = difflib.get_close_matches(weights, BUNDLED, 1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise InputError(
+            f"There are no weights '{weights}'. Needed: a folder, a hub name (OWNER/NAME) or `tiny`.{hint}"
+        )
     return str(BUNDLED.get(weights, weights))
 
 

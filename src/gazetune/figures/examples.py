@@ -65,7 +65,9 @@ def draw_examples(
     aspects: width / height of each original photo, which the model saw squashed to a square.
     """
     columns = 1 + len(maps) + len(differences)
-    limit = max((float(np.nanmax(np.abs(d))) for ds in differences.values() for d in ds), default=1.0)
+    limit = (
+        max((float(np.nanmax(np.abs(d))) for ds in differences.values() for d in ds), default=0) or 1.0
+    )  # nothing moved: white
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(len(photos), columns, figsize=(1.75 * columns, 1.45 * len(photos)), squeeze=False)
         for i, (photo, aspect) in enumerate(zip(photos, aspects, strict=True)):

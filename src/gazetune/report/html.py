@@ -16,10 +16,10 @@ from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.rows import ROWS
 
 ALT = {
-    "alignment": "Mean of every metric for the humans, the mean training map and each model; error bars are 1 SEM.",
+    "alignment": "Mean of every metric for humans, the centre prior and each model; error bars are 1 SEM.",
     "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
-    "examples": "Test images from the largest gain in CC to the smallest: photo, human fixation density, the attention "
-    "map of each model, and what tuning moved (red: more attention, blue: less).",
+    "examples": "Test images at quantiles (95 to 5 %) of the gain in CC: photo, human fixation density, the attention "
+    "map of each model, and the difference of the two models named (red: more attention, blue: less).",
     "heads": "How human-like each attention head is: mean CC of its [CLS] attention with the human density maps, by "
     "layer (rows, 1 is the first) and head (columns; mean: the average over the heads of a layer). One panel a model, "
     "one scale, in whose bar a line marks the mean training map; a frame marks the best head of each model.",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.report.words import number, p_value, row_name
+from gazetune.report.words import in_question, number, p_value, row_name
 from gazetune.tables.groups import ALL, INTERACTION
 
 SAID = ("cc", "nss")  # in the terminal; group_tests.csv has all
@@ -33,16 +33,24 @@ def people(
     }
 
 
-def group_lines(summary: Mapping[str, Any], dataset: str, labels: Labels, metrics: Mapping[str, Metric]) -> list[str]:
-    """One sentence per column and pair of models whose CC or NSS was compared between levels."""
+def group_lines(
+    summary: Mapping[str, Any], dataset: str, labels: Labels, roles: Mapping[str, str], metrics: Mapping[str, Metric]
+) -> list[str]:
+    """One sentence per column and model in question: its CC and NSS against the reference's, between levels.
+
+    group_tests.csv has every pair and metric, and p corrected over the metrics.
+    """
     lines = []
+    reference = {key for key, role in roles.items() if role == "reference"}
     for row in summary.get("group_tests", []):
         if row["dataset"] != dataset or row["test"] != INTERACTION or row["metric"] not in SAID:
             continue
-        if {row["first"], row["second"]} <= set(labels):
+        if row["first"] in in_question(roles) and row["second"] in reference:
             pair = f"{labels[row['first']]} against {labels[row['second']]}"
             name = metrics[row["metric"]].label or row["metric"]
-            lines.append(f"{row['by']}, {name} of {pair}: {_words(row)}, p = {p_value(row['p'])} (n = {row['n']})")
+            lines.append(
+                f"{row['by']}, {name} of {pair}: {_words(row)}, uncorrected p = {p_value(row['p'])} (n = {row['n']})"
+            )
     return lines
 
 

@@ -30,7 +30,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
             interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
             console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
-        for line in group_lines(summary, dataset, labels, metrics):
+        for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))

@@ -109,6 +109,11 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
             if any(parts):
                 who = "the tuned model" if tuned else labels[model]
                 sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
+    still = [labels[k] for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
+    if still:
+        sentences.append(
+            f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
+        )
     right = {a["model"]: a for a in summary.get("accuracy", []) if a["dataset"] == dataset}
     if tuned in right and reference in right:
         a, b = right[reference], right[tuned]
