@@ -1,5 +1,7 @@
 """gazetune compare: models and ready-made maps against the same observers."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,9 @@ from PIL import Image
 
 from gazetune import Run, load_table
 from gazetune.attention.ready import find_maps, read_map
+from gazetune.comparison import comparison, without_training_images
 from gazetune.errors import InputError
+from gazetune.loading import parse
 from gazetune.maps import density
 from gazetune.tables.rows import MEAN_MAP, ROWS
 from worlds import gazetune, small_vit, write_study
@@ -151,7 +155,7 @@ def test_images_that_a_checkpoint_was_trained_on(monkeypatch, study, capsys):
     other = ("--data", f"table={study / 'study'}", "--model", f"now={study / 'run' / 'checkpoints' / 'after'}")
     line = ("compare", *other, "--output", study / "compared", "--set", "map_size=64", "--set", "human.sigma_px=4")
     assert gazetune(monkeypatch, *line) == 2
-    assert "'now' was trained or chosen on 16 images" in capsys.readouterr().err
+    assert "'now' was trained or chosen on 16 of the 24 images" in capsys.readouterr().err
     assert gazetune(monkeypatch, *line, "--held-out") == 0
     ours, theirs = Run(study / "compared").images, run.images
     assert len(ours["image"].unique()) == 8
@@ -160,3 +164,25 @@ def test_images_that_a_checkpoint_was_trained_on(monkeypatch, study, capsys):
         np.testing.assert_allclose(left["ig_bits"], right["ig_bits"], atol=1e-6)
     assert gazetune(monkeypatch, *line, "--all-images", "--resume") == 0
     assert len(Run(study / "compared").images["image"].unique()) == 24
+    mixed = pd.read_csv(study / "study" / "fixations.csv").replace({"image": {"p000.png": "new.png"}})  # 2 of 3 seen
+    mixed[mixed["image"].isin(["new.png", "p001.png", "p003.png"])].to_csv(study / "mixed.csv", index=False)
+    (study / "photos").mkdir()
+    for name, source in {"new.png": "p000.png", "p001.png": "p001.png", "p003.png": "p003.png"}.items():
+        shutil.copy(study / "study" / "images" / source, study / "photos" / name)
+    here = ("--images", study / "photos", "--fixations", study / "mixed.csv", "--output", study / "mixed", "--dry-run")
+    assert gazetune(monkeypatch, "compare", *here, *line[3:5]) == 2
+    assert "on 2 of the 3 images" in capsys.readouterr().err
+    (study / "photos" / "p001.png").rename(study / "photos" / "b.png")
+    (study / "photos" / "p003.png").rename(study / "photos" / "c.png")
+    table = (study / "mixed.csv").read_text().replace("p001", "b").replace("p003", "c")
+    (study / "mixed.csv").write_text(table)
+    assert gazetune(monkeypatch, "compare", *here, *line[3:5]) == 0  # no image of it was seen
+    assert "0 train, 0 validation, 3 test" in capsys.readouterr().out
+
+
+def test_a_folder_named_best_is_no_checkpoint(photos):
+    """Neither /best, nor a hub name that ends so, nor a folder in a run that is none of its checkpoints."""
+    (photos / "config.yaml").write_text("{}")
+    models = ["/best", "someone/best", "best", str(photos / "a" / "b" / "best")]
+    experiment = parse(comparison(models, [], None, None, photos / "mine.csv"), "compare")
+    assert without_training_images(experiment, held_out=False) is experiment

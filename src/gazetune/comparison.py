@@ -8,7 +8,7 @@ from typing import Any
 from gazetune.data.splits import Given
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
-from gazetune.loading import name_and_path, trained_on
+from gazetune.loading import load_data, name_and_path, trained_on
 from gazetune.run import CONFIG, Run
 
 
@@ -80,21 +80,33 @@ def _weights(source: str) -> str:
 def without_training_images(experiment: Experiment, held_out: bool) -> Experiment:
     """The comparison on images that no compared model was trained on, as far as their runs tell.
 
-    Raises InputError if there are such images and nobody said `held_out`.
+    Raises InputError if there are such images and nobody said `held_out`, or if the data cannot be read.
     """
-    runs: dict[str, tuple[str, int]] = {}
+    seen: dict[str, tuple[str, set[str]]] = {}
     for name, model in experiment.models.items():
-        folder = Path(model.weights or "")
-        if folder.name == "best" and (folder.parents[2] / CONFIG).is_file():
-            used = trained_on(Run(folder.parents[2]), experiment.data.kind)
-            runs |= {str(folder.parents[2]): (name, len(used))} if used else {}
+        run = _run_of(model.weights)
+        used = set(trained_on(run, experiment.data.kind)) if run is not None else set()
+        seen |= {str(run.path): (name, used)} if run is not None and used else {}
+    if not seen:
+        return experiment
+    compared = set(load_data(experiment.data, experiment.skip_bad).ids)
+    runs = {path: (name, len(used & compared)) for path, (name, used) in seen.items() if used & compared}
     if not runs:
         return experiment
     if not held_out:
         name, n = next(iter(runs.values()))
         raise InputError(
-            f"'{name}' was trained or chosen on {n} images of a data set '{experiment.data.kind}'. Compare on the "
+            f"'{name}' was trained or chosen on {n} of the {len(compared)} images (as their names are). Compare on the "
             f"others with --held-out; or, if these are other images, or all are wanted, say --all-images."
         )
     data = experiment.data.model_copy(update={"held_out": tuple(runs), "split": Given(rule="given")})
     return experiment.model_copy(update={"data": data})
+
+
+def _run_of(weights: str | None) -> Run | None:
+    """The run that a checkpoint lies in: RUN of RUN/checkpoints/NAME/best; None for other weights."""
+    folder = Path(weights or "")
+    if folder.name != "best" or folder.parent.parent.name != "checkpoints":
+        return None
+    path = folder.parents[2]
+    return Run(path) if (path / CONFIG).is_file() else None
