@@ -186,3 +186,27 @@ def test_a_folder_named_best_is_no_checkpoint(photos):
     models = ["/best", "someone/best", "best", str(photos / "a" / "b" / "best")]
     experiment = parse(comparison(models, [], None, None, photos / "mine.csv"), "compare")
     assert without_training_images(experiment, held_out=False) is experiment
+
+
+def test_models_of_the_same_name_are_told_apart(tmp_path):
+    def labels(*models, maps=()):
+        table = comparison([str(m) for m in models], [str(m) for m in maps], f"table={tmp_path}", None, None)["models"]
+        return [row["label"] for row in table.values()]
+
+    assert labels("runs/a/checkpoints/tuned", "runs/b/checkpoints/tuned/best") == ["a/tuned", "b/tuned"]
+    assert labels("one/vit", "two/vit", "tiny", maps=["x/deepgaze"]) == ["one/vit", "two/vit", "tiny", "deepgaze"]
+    assert labels("x/a/tuned", "y/a/tuned") == ["tuned", "tuned_2"]
+    assert labels("tuned=x/a/tuned", "y/b/tuned", "z") == ["tuned", "b/tuned", "z"]
+    assert labels("x/deepgaze", maps=["y/deepgaze"]) == ["x/deepgaze", "y/deepgaze"]
+
+
+def test_the_data_of_a_comparison_take_no_name(photos, monkeypatch, capsys):
+    line = ("compare", "--maps", photos / "flat", "--output", photos / "run", "--data", f"table:mine={photos}")
+    assert gazetune(monkeypatch, *line) == 2
+    assert f"takes no name: --data table={photos}" in capsys.readouterr().err
+
+
+def test_bad_files_may_be_skipped_by_a_setting(monkeypatch, photos):
+    (photos / "images" / "p000.png").write_bytes(b"no image")
+    assert compare(monkeypatch, photos, "--model", photos / "model", "--set", "skip_bad=true", "--limit", "3") == 0
+    assert Run(photos / "run").images.query("model == 'model'")["image"].nunique() == 2
