@@ -43,7 +43,8 @@ def comparison(
         kind, path = name_and_path(data)
         if ":" in kind:
             raise InputError(
-                f"A comparison has one data set, which takes no name: --data {kind.partition(':')[0]}={path}; got '{data}'."
+                f"A comparison has one data set, which takes no name: --data {kind.partition(':')[0]}={path}; got "
+                f"'{data}'."
             )
         source_of_data: dict[str, Any] = {"kind": kind, "path": str(Path(path).expanduser().absolute())}
     else:

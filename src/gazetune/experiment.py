@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gazetune.attention import METHODS
 from gazetune.biases import BIASES, Contrast
 from gazetune.data import OPTIONS, READERS
-from gazetune.data.splits import Split
+from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
@@ -157,6 +157,11 @@ class Experiment(_Frozen):
     def learns(self) -> bool:
         """Whether any model of it is tuned."""
         return any(model.train for model in self.models.values())
+
+    @property
+    def limited(self) -> tuple[SplitName, ...]:
+        """The parts that `limit` holds for: where no model learns, the test alone, for priors want all other images."""
+        return NAMES if self.learns else ("test",)
 
     def labels(self) -> dict[str, str]:
         """What each model is called in figures and reports, by key."""
