@@ -241,9 +241,8 @@ def test_a_control_is_the_tuned_model_but_for_its_targets():
     weak = {**tuned, "training": {"lambda_attention": 0.5}}  # the shuffled model is drawn twice as strongly
     added = with_controls({"models": {**models, "tuned": weak}}, ("shuffled",))["models"]
     assert added["control_shuffled"]["training"] == {"lambda_attention": 0.5}
-    everywhere = {
-        "models": {"tuned": tuned, "c": {**tuned, "targets": "uniform", "training": {"lambda_attention": 0.5}}}
-    }
-    assert len(with_controls({**everywhere, "training": {"lambda_attention": 0.5}}, ("uniform",))["models"]) == 2
+    half = {"training": {"lambda_attention": 0.5}}  # said of one model, or of all: the same
+    there = {"models": {"tuned": tuned, "flat": {**tuned, "targets": "uniform", **half}}, **half}
+    assert with_controls(there, ("uniform",)) == there
     with pytest.raises(ValueError, match="another model 'control_centre'"):
         with_controls({"models": {"tuned": tuned, "control_centre": start}}, ("centre",))
