@@ -116,6 +116,16 @@ def test_names_of_maps(tmp_path):
         find_maps(tmp_path / "nowhere", ["a.jpg"])
 
 
+def test_one_map_is_not_taken_for_two_images(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.npy' fits two images, 'a\.png' and 'a\.jpg'.* such as 'a\.jpg\.npy'"):
+        find_maps(tmp_path, ["a.png", "a.jpg"])
+    (tmp_path / "a.npy").rename(tmp_path / "a.png.npy")
+    (tmp_path / "a.jpg.npy").write_bytes(b"")
+    found = find_maps(tmp_path, ["a.png", "a.jpg"])
+    assert {image: path.name for image, path in found.items()} == {"a.png": "a.png.npy", "a.jpg": "a.jpg.npy"}
+
+
 def test_kinds_of_files(tmp_path):
     ramp = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(ramp).save(tmp_path / "grey.png")
