@@ -1,5 +1,7 @@
 """gazetune compare: models and ready-made maps against the same observers."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,9 @@ from PIL import Image
 
 from gazetune import Run, load_table
 from gazetune.attention.ready import find_maps, read_map
+from gazetune.comparison import comparison, without_training_images
 from gazetune.errors import InputError
+from gazetune.loading import parse
 from gazetune.maps import density
 from gazetune.tables.rows import MEAN_MAP, ROWS
 from worlds import gazetune, small_vit, write_study
@@ -112,6 +116,16 @@ def test_names_of_maps(tmp_path):
         find_maps(tmp_path / "nowhere", ["a.jpg"])
 
 
+def test_one_map_is_not_taken_for_two_images(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.npy' fits two images, 'a\.png' and 'a\.jpg'.* such as 'a\.jpg\.npy'"):
+        find_maps(tmp_path, ["a.png", "a.jpg"])
+    (tmp_path / "a.npy").rename(tmp_path / "a.png.npy")
+    (tmp_path / "a.jpg.npy").write_bytes(b"")
+    found = find_maps(tmp_path, ["a.png", "a.jpg"])
+    assert {image: path.name for image, path in found.items()} == {"a.png": "a.png.npy", "a.jpg": "a.jpg.npy"}
+
+
 def test_kinds_of_files(tmp_path):
     ramp = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(ramp).save(tmp_path / "grey.png")
@@ -151,7 +165,7 @@ def test_images_that_a_checkpoint_was_trained_on(monkeypatch, study, capsys):
     other = ("--data", f"table={study / 'study'}", "--model", f"now={study / 'run' / 'checkpoints' / 'after'}")
     line = ("compare", *other, "--output", study / "compared", "--set", "map_size=64", "--set", "human.sigma_px=4")
     assert gazetune(monkeypatch, *line) == 2
-    assert "'now' was trained or chosen on 16 images" in capsys.readouterr().err
+    assert "'now' was trained or chosen on 16 of the 24 images" in capsys.readouterr().err
     assert gazetune(monkeypatch, *line, "--held-out") == 0
     ours, theirs = Run(study / "compared").images, run.images
     assert len(ours["image"].unique()) == 8
@@ -171,3 +185,50 @@ def test_one_model_alone_is_set_against_the_prior_and_people(monkeypatch, photos
     assert gained[["first", "second"]].to_numpy().tolist() == [["model", "other_images"]]
     pair = run.tests.query("metric == 'cc' and first == 'other_images' and second == 'model'").iloc[0]
     assert f"{-pair['difference']:+.3f}" in said  # tested the other way round
+
+    mixed = pd.read_csv(study / "study" / "fixations.csv").replace({"image": {"p000.png": "new.png"}})  # 2 of 3 seen
+    mixed[mixed["image"].isin(["new.png", "p001.png", "p003.png"])].to_csv(study / "mixed.csv", index=False)
+    (study / "photos").mkdir()
+    for name, source in {"new.png": "p000.png", "p001.png": "p001.png", "p003.png": "p003.png"}.items():
+        shutil.copy(study / "study" / "images" / source, study / "photos" / name)
+    here = ("--images", study / "photos", "--fixations", study / "mixed.csv", "--output", study / "mixed", "--dry-run")
+    assert gazetune(monkeypatch, "compare", *here, *line[3:5]) == 2
+    assert "on 2 of the 3 images" in capsys.readouterr().err
+    (study / "photos" / "p001.png").rename(study / "photos" / "b.png")
+    (study / "photos" / "p003.png").rename(study / "photos" / "c.png")
+    table = (study / "mixed.csv").read_text().replace("p001", "b").replace("p003", "c")
+    (study / "mixed.csv").write_text(table)
+    assert gazetune(monkeypatch, "compare", *here, *line[3:5]) == 0  # no image of it was seen
+    assert "0 train, 0 validation, 3 test" in capsys.readouterr().out
+
+
+def test_a_folder_named_best_is_no_checkpoint(photos):
+    """Neither /best, nor a hub name that ends so, nor a folder in a run that is none of its checkpoints."""
+    (photos / "config.yaml").write_text("{}")
+    models = ["/best", "someone/best", "best", str(photos / "a" / "b" / "best")]
+    experiment = parse(comparison(models, [], None, None, photos / "mine.csv"), "compare")
+    assert without_training_images(experiment, held_out=False) is experiment
+
+
+def test_models_of_the_same_name_are_told_apart(tmp_path):
+    def labels(*models, maps=()):
+        table = comparison([str(m) for m in models], [str(m) for m in maps], f"table={tmp_path}", None, None)["models"]
+        return [row["label"] for row in table.values()]
+
+    assert labels("runs/a/checkpoints/tuned", "runs/b/checkpoints/tuned/best") == ["a/tuned", "b/tuned"]
+    assert labels("one/vit", "two/vit", "tiny", maps=["x/deepgaze"]) == ["one/vit", "two/vit", "tiny", "deepgaze"]
+    assert labels("x/a/tuned", "y/a/tuned") == ["tuned", "tuned_2"]
+    assert labels("tuned=x/a/tuned", "y/b/tuned", "z") == ["tuned", "b/tuned", "z"]
+    assert labels("x/deepgaze", maps=["y/deepgaze"]) == ["x/deepgaze", "y/deepgaze"]
+
+
+def test_the_data_of_a_comparison_take_no_name(photos, monkeypatch, capsys):
+    line = ("compare", "--maps", photos / "flat", "--output", photos / "run", "--data", f"table:mine={photos}")
+    assert gazetune(monkeypatch, *line) == 2
+    assert f"takes no name: --data table={photos}" in capsys.readouterr().err
+
+
+def test_bad_files_may_be_skipped_by_a_setting(monkeypatch, photos):
+    (photos / "images" / "p000.png").write_bytes(b"no image")
+    assert compare(monkeypatch, photos, "--model", photos / "model", "--set", "skip_bad=true", "--limit", "3") == 0
+    assert Run(photos / "run").images.query("model == 'model'")["image"].nunique() == 2

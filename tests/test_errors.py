@@ -118,6 +118,11 @@ def test_nan_coordinates(fails, study):
     assert "fixations.csv', line 6: 'y' is empty or NaN (2 such rows)" in fails()
 
 
+def test_empty_observer(fails, study):
+    edit(study, lambda t: t.assign(observer=t.observer.where(~t.index.isin([4, 9]))))
+    assert "fixations.csv', line 6: 'observer' is empty (2 such rows)" in fails()
+
+
 def test_many_outside(fails, study):
     edit(study, lambda t: t.assign(x=t.x * 2))
     assert re.search(r"\d+ of 480 fixations in .* lie outside their image.*Are x and y swapped", fails())

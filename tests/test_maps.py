@@ -70,6 +70,16 @@ def test_options_choose_fixations():
         grid_points(study([1], [1]), Human(weight="duration"))
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_the_first_fixation_is_the_lowest_order_of_the_data_set(start, capsys):
+    # the second observer's first fixation was lost before: of theirs, all stay
+    order = np.array([0, 1, 2, 1, 2]) + start
+    data = study([1, 2, 3, 4, 5], [1] * 5, order=order)
+    assert grid_points(data, Human(drop_first=True), size=100).column.tolist() == [2, 3, 4, 5]
+    assert f"1 of 5 fixations (order {start}) are left out" in capsys.readouterr().err
+    assert len(grid_points(study([], [], order=np.array([], int)), Human(drop_first=True)).row) == 0
+
+
 def test_no_fixation_and_constant_maps_become_nan():
     assert density(study([], [])).isnan().all()
     assert min_max(torch.ones(1, 3, 3)).isnan().all()

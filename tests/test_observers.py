@@ -134,11 +134,20 @@ def test_seeded_chunked_and_shifted(monkeypatch):
     monkeypatch.setattr(crossed, "TABLE", 200)
     split = crossed_intervals(np.hstack([values] * 3), image, observer, np.random.default_rng(5), draws=200)
     assert split.both_low == pytest.approx([whole.both_low[0]] * 3)
+
+
+def test_an_interval_does_not_depend_on_the_columns_beside_it(monkeypatch):
+    """Whatever that does to the number of draws at a time: 50, 3 and all of them."""
+    values, image, observer = study(np.random.default_rng(0))
+    others = np.random.default_rng(1).normal(size=(len(values), 30))
     monkeypatch.setattr(crossed, "CELLS", 1000)
-    small = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=2000)
+    alone = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=200)
+    beside = crossed_intervals(np.hstack([others, values]), image, observer, np.random.default_rng(5), draws=200)
     monkeypatch.setattr(crossed, "CELLS", 10**7)
-    large = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=2000)
-    assert small.both_high == pytest.approx(large.both_high, abs=0.03)
+    at_once = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=200)
+    for name, limit in vars(alone).items():
+        assert vars(beside)[name][-1] == pytest.approx(limit[0], abs=1e-12)
+        assert vars(at_once)[name] == pytest.approx(limit, abs=1e-12)
 
 
 def test_too_few_of_either():

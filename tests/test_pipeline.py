@@ -132,6 +132,18 @@ def test_dry_run_plans_and_writes_nothing(monkeypatch, study, capsys):
     assert "nowhere' does not exist" in said and "'osie' needs its folder" in said
 
 
+def test_the_plan_counts_what_a_limit_leaves(monkeypatch, study, capsys):
+    assert run_small(monkeypatch, study, "--dry-run", "--limit", "2") == 0
+    assert "2 train, 2 validation, 2 test" in capsys.readouterr().out
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["models"] = {"before": settings["models"]["before"]}
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    assert run_small(monkeypatch, study, "--dry-run", "--limit", "2") == 0
+    assert "8 train, 8 validation, 2 test" in capsys.readouterr().out  # nothing learns: the priors want all
+    assert run_small(monkeypatch, study, "--limit", "2") == 0
+    assert Run(study / "run").summary["datasets"]["table"]["images"] == {"train": 8, "validation": 8, "test": 2}
+
+
 def test_a_metric_of_ones_own(monkeypatch, study, capsys):
     example = re.search(
         r"```python\n(# my_metrics\.py.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S

@@ -103,6 +103,9 @@ def test_outlines(tmp_path):
     [
         (lambda t: t.drop(columns="observer"), "missing: observer"),
         (lambda t: t.assign(x=t.x.where(t.index != 3)), "line 5: 'x' is empty or NaN"),
+        (lambda t: t.assign(observer=t.observer.where(t.index != 3)), r"line 5: 'observer' is empty \(1 such rows\)"),
+        (lambda t: t.assign(observer=t.observer.where(t.index < 38, "  ")), r"line 40: 'observer' is empty \(2 such"),
+        (lambda t: t.assign(image=t.image.where(t.index != 0)), "line 2: 'image' is empty"),
         (lambda t: t.assign(y=["north", *t.y[1:]]), "line 2: 'y' must be a number, got 'north'"),
         (lambda t: t.assign(image=t.image.where(t.index != 0, "gone.png")), "'gone.png'"),
         (lambda t: t.assign(split=np.where(t.index == 0, "test", "train")), "same for all rows"),

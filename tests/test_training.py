@@ -9,6 +9,7 @@ from gazetune.attention.rollout import rollout
 from gazetune.backbones import load_backbone
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import GazetuneError, InputError
+from gazetune.experiment import with_controls
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
 from gazetune.training.loop import Keeper, Part, State, loss_of, order_of, teacher_features, tune
@@ -224,3 +225,24 @@ def test_a_loss_that_is_not_a_number_ends_the_training():
         next(iter(student.learnable().values())).fill_(float("nan"))
     with pytest.raises(GazetuneError, match="not a number"):
         tune(student, *parts, rollout, fast(max_steps=2), 0, memory.keeper)
+
+
+def test_a_control_is_the_tuned_model_but_for_its_targets():
+    slow = {"lr": 0.003, "epochs": 2}
+    start = {"weights": "base", "train": "none"}
+    tuned = {"weights": "tiny", "train": True, "training": slow}
+    models = {"before": start, "shuffled": {**tuned, "targets": "shuffled", "training": {"lr": 1.0}}, "tuned": tuned}
+    found = with_controls({"models": models}, ("shuffled", "centre", "distillation"))["models"]
+    assert list(found) == ["before", "shuffled", "tuned", "control_centre", "control_distillation"]  # one is there
+    assert found["control_centre"] == {"weights": "tiny", "train": True, "targets": "centre", "training": slow}
+    assert found["control_distillation"]["training"] == {**slow, "lambda_attention": 0.0}
+    again = with_controls({"models": found}, ("shuffled", "centre", "distillation"))["models"]
+    assert again == found
+    weak = {**tuned, "training": {"lambda_attention": 0.5}}  # the shuffled model is drawn twice as strongly
+    added = with_controls({"models": {**models, "tuned": weak}}, ("shuffled",))["models"]
+    assert added["control_shuffled"]["training"] == {"lambda_attention": 0.5}
+    half = {"training": {"lambda_attention": 0.5}}  # said of one model, or of all: the same
+    there = {"models": {"tuned": tuned, "flat": {**tuned, "targets": "uniform", **half}}, **half}
+    assert with_controls(there, ("uniform",)) == there
+    with pytest.raises(ValueError, match="another model 'control_centre'"):
+        with_controls({"models": {"tuned": tuned, "control_centre": start}}, ("centre",))

@@ -73,11 +73,11 @@ def compare_models(
 ) -> dict[str, Any] | None:
     """Score models and folders of maps against the same observers, training nothing, and return the summary."""
     given = comparison(models, maps, data, images, fixations)
-    if limit is not None:
-        given["limit"] = limit
+    given |= {"limit": limit} if limit is not None else {}
+    given |= {"skip_bad": True} if skip_bad else {}
     for setting in settings or ():
         lay_over(given, setting)
-    chosen = _grouped(parse({**given, "skip_bad": skip_bad}, "compare"), by or ())
+    chosen = _grouped(parse(given, "compare"), by or ())
     if not all_images:
         chosen = without_training_images(chosen, held_out)
     run = Run(output or Path("runs") / "compare")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gazetune.attention import METHODS
 from gazetune.biases import BIASES, Contrast
 from gazetune.data import OPTIONS, READERS
-from gazetune.data.splits import Split
+from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
@@ -158,6 +158,11 @@ class Experiment(_Frozen):
         """Whether any model of it is tuned."""
         return any(model.train for model in self.models.values())
 
+    @property
+    def limited(self) -> tuple[SplitName, ...]:
+        """The parts that `limit` holds for: where no model learns, the test alone, for priors want all other images."""
+        return NAMES if self.learns else ("test",)
+
     def labels(self) -> dict[str, str]:
         """What each model is called in figures and reports, by key."""
 
@@ -201,19 +206,31 @@ CONTROLS: dict[str, dict[str, Any]] = {
 
 
 def with_controls(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of an experiment with controls added, each starting where the first tuned model starts.
+    """The settings of an experiment with controls added, each as the first tuned model but for what makes it a control.
 
-    A control that the experiment has already, whatever its name, is not added again. Raises ValueError for an unknown
-    control, or if no model is tuned.
+    It starts from the same weights and has the model's own training settings. A control that the experiment has
+    already (same targets, same weight of the attention term), whatever its name, is not added again. Raises ValueError
+    for an unknown control, if no model is tuned, or if another model has the control's name.
     """
-    tuned = [m for m in settings["models"].values() if m.get("train") is True]
-    if not tuned:
+    weight = settings.get("training", {}).get("lambda_attention", Training().lambda_attention)
+
+    def drawn(model: dict[str, Any]) -> tuple[str, float]:
+        """Towards what and how strongly; without an attention term the targets do not matter."""
+        own = model.get("training", {}).get("lambda_attention", weight)
+        return (model.get("targets", "true_pairs") if own else "", own)
+
+    learning = [m for m in settings["models"].values() if m.get("train") is True]
+    if not learning:
         raise ValueError("controls need an experiment in which a model is tuned")
+    tuned = next((m for m in learning if drawn(m)[0] == "true_pairs"), learning[0])
     added = dict(settings["models"])
     for name in names:
         _known(name, CONTROLS, "control")
-        wanted = {"targets": "true_pairs", "training": {}, **CONTROLS[name]}
-        had = [{"targets": m.get("targets", "true_pairs"), "training": m.get("training", {})} for m in tuned]
-        if wanted not in had:
-            added[f"control_{name}"] = {"weights": tuned[0]["weights"], "train": True, **CONTROLS[name]}
+        training = {**tuned.get("training", {}), **CONTROLS[name].get("training", {})}
+        control = {"weights": tuned["weights"], "train": True, **CONTROLS[name], "training": training}
+        if drawn(control) in [drawn(model) for model in learning]:
+            continue
+        if f"control_{name}" in added:
+            raise ValueError(f"the experiment has another model 'control_{name}'; rename that")
+        added[f"control_{name}"] = control
     return {**settings, "models": added}

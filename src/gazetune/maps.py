@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from gazetune.data.stimuli import Fixations, Stimuli, rows_of
 from gazetune.errors import InputError
+from gazetune.progress import say
 
 MAP_SIZE = 224
 CONSTANT = 1e-6  # relative to the largest value; rounding in float32 leaves about 1e-7
@@ -23,9 +24,9 @@ class Human(BaseModel):
     """How fixations become a human density map.
 
     sigma_px: SD of the Gaussian in pixels of the map grid (the paper's 15 on 224x224); or sigma_deg, degrees of visual
-    angle, with pixels_per_degree of the original image. drop_first: leave out each observer's first fixation (it
-    lies where the fixation cross was). window_ms: keep fixations that begin in [from, to). weight: each fixation
-    counts once, or as long as it lasted.
+    angle, with pixels_per_degree of the original image. drop_first: leave out each observer's first fixation (it lies
+    where the fixation cross was; first is the data set's lowest `order`, be it 0 or 1). window_ms: keep fixations that
+    begin in [from, to). weight: each fixation counts once, or as long as it lasted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +79,9 @@ def _kept(fixations: Fixations, human: Human) -> np.ndarray:
         if is_needed and getattr(fixations, column) is None:
             raise InputError(f"The fixations have no column '{column}', which the settings under 'human' need.")
     if human.drop_first and fixations.order is not None:
-        keep &= fixations.order > fixations.order.min(initial=0)
+        first = fixations.order.min() if len(fixations) else 0  # of all: who has no first fixation loses no other one
+        keep &= fixations.order > first
+        say(f"human.drop_first: {(~keep).sum()} of {len(keep)} fixations (order {first}) are left out")
     if human.weight == "duration" and fixations.duration_ms is not None:
         keep &= fixations.duration_ms > 0
     if human.window_ms is not None and fixations.onset_ms is not None:

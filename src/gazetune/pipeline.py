@@ -14,7 +14,7 @@ from gazetune.attention.extract import write_maps
 from gazetune.attention.ready import find_maps, write_ready
 from gazetune.backbones import weights_hash
 from gazetune.data import Stimuli
-from gazetune.data.splits import NAMES, SplitName, Whole
+from gazetune.data.splits import SplitName, Whole
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.figures.write import write_figures
@@ -53,7 +53,7 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
     """
     experiment, name = job.experiment, stimuli.name
     split = Whole(rule="all_test") if whole else experiment.data.split
-    limited: tuple[SplitName, ...] = NAMES if experiment.learns else ("test",)  # a limit spares work, not the priors
+    limited = experiment.limited
     subset, parts = chosen(stimuli, split, None if whole else experiment.limit, limited)
     data, human, size = subset.fingerprint(), experiment.human, experiment.map_size
     inputs = {"data": data, "split": fingerprint(parts), "human": human.model_dump(), "map_size": size}

@@ -58,9 +58,10 @@ def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
 
 
 def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
-    """The number of images in each part of the split."""
+    """The number of images in each part of the split, with the limit where it holds."""
     parts = split_of(stimuli, experiment.data.split)
-    return {str(name): len(members(parts, name, experiment.limit)) for name in NAMES}
+    limits = {name: experiment.limit if name in experiment.limited else None for name in NAMES}
+    return {str(name): len(members(parts, name, limit)) for name, limit in limits.items()}
 
 
 def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:

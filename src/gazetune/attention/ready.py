@@ -23,7 +23,7 @@ NO_MAP = "no map"
 def find_maps(folder: str | Path, ids: Sequence[str]) -> dict[str, Path]:
     """The file of each image that has one, named as the image with .png or .npy in place of its ending, or after it.
 
-    Raises InputError: no such folder, two files for one image, or no file for any.
+    Raises InputError: no such folder, two files for one image, one file for two images, or no file for any.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
@@ -32,13 +32,19 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> dict[str, Path]:
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in KINDS):
         files.setdefault(path.relative_to(root).with_suffix("").as_posix(), []).append(path)
     found: dict[str, Path] = {}
+    owner: dict[Path, str] = {}
     for image in ids:
         names = dict.fromkeys((image, Path(image).with_suffix("").as_posix()))
         fitting = [path for name in names for path in files.get(name, [])]
         if len(fitting) > 1:
             raise InputError(f"Two maps for the image '{image}': '{fitting[0]}' and '{fitting[1]}'. Keep one.")
-        if fitting:
-            found[image] = fitting[0]
+        for path in fitting:
+            if path in owner:
+                raise InputError(
+                    f"The map '{path}' fits two images, '{owner[path]}' and '{image}'. Name the map of each after its "
+                    f"whole name, such as '{Path(image).name}{path.suffix}'."
+                )
+            found[image], owner[path] = path, image
     if ids and not found:
         there = f"it has '{next(iter(files))}{files[next(iter(files))][0].suffix}'" if files else "it has neither"
         raise InputError(

@@ -45,7 +45,8 @@ def load_table(path: str | Path, images: str | Path | None = None, by: Sequence[
     left out and counted, up to 5 %. Without any image file, image_width and image_height are needed.
 
     Raises:
-        InputError: a file, column or image that is missing, NaN or non-numeric coordinates, more than 5 % of the
+        InputError: a file, column or image that is missing, no name of an image or observer, NaN or non-numeric
+            coordinates, more than 5 % of the
             fixations outside their image, a column of `by` that is neither a group nor a condition.
     """
     csv = _find_csv(Path(path).expanduser())
@@ -124,6 +125,14 @@ def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
             f"'{csv}' needs the columns {', '.join(NEEDED)}; missing: {', '.join(missing)}. It has: "
             f"{', '.join(map(str, table.columns))}."
         )
+    for column in ("image", "observer"):
+        blank = [code for code, name in enumerate(table[column].cat.categories) if not str(name).strip()]
+        empty = table[column].cat.codes.isin([-1, *blank])
+        if empty.any():
+            raise InputError(
+                f"'{csv}', line {int(np.flatnonzero(empty)[0]) + 2}: '{column}' is empty ({empty.sum()} such rows). "
+                f"Fill it in, or take these rows out."
+            )
     for column in (c for c in NUMBERS if c in table):
         if not pd.api.types.is_numeric_dtype(table[column]):
             wrong = table.index[pd.to_numeric(table[column], errors="coerce").isna()][0]

@@ -35,7 +35,8 @@ def crossed_intervals(
     Images are drawn with replacement and, independently, observers; a pair counts as often as its image times as often
     as its observer was drawn (Owen, 2007, the pigeonhole bootstrap; McCullagh, 2000). Pairs may be missing: the mean is
     over those that are there. NaN below three images (both intervals) or three observers (the second). The generator
-    is asked for one number; columns without a value at the same pairs share their draws.
+    is asked for one number; columns without a value at the same pairs share their draws, and none depends on which
+    others stand beside it.
 
     The variance errs on the safe side (Owen): the noise of single pairs counts up to three times.
 
@@ -91,10 +92,11 @@ def _resampled(
     """Means with images resampled, and with both, a chunk of draws at a time."""
     n_images, n_observers, columns = table.shape
     chunk = max(1, CELLS // max(n_images, n_observers * (columns + 1)))
+    streams = generator.spawn(2)  # of one stream, who is drawn would hang on the chunks, and so on the other columns
     found = []
     for start in range(0, draws, chunk):
         count = min(chunk, draws - start)
-        times = [drawn_times(units, count, generator) for units in (n_images, n_observers)]
-        found.append(crossed_means(table, *times))
+        units = zip((n_images, n_observers), streams, strict=True)
+        found.append(crossed_means(table, *(drawn_times(n, count, stream) for n, stream in units)))
     alone, both = (np.concatenate(part) for part in zip(*found, strict=True))
     return alone, both
