@@ -174,18 +174,6 @@ def test_images_that_a_checkpoint_was_trained_on(monkeypatch, study, capsys):
         np.testing.assert_allclose(left["ig_bits"], right["ig_bits"], atol=1e-6)
     assert gazetune(monkeypatch, *line, "--all-images", "--resume") == 0
     assert len(Run(study / "compared").images["image"].unique()) == 24
-
-
-def test_one_model_alone_is_set_against_the_prior_and_people(monkeypatch, photos, capsys):
-    assert compare(monkeypatch, photos, "--model", photos / "model") == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "One model; nothing was trained. CC of model:" in said and "model minus ..." in said
-    run = Run(photos / "run")
-    gained = run.table("correlations").query("quantity == 'score_first' and given.isna()")
-    assert gained[["first", "second"]].to_numpy().tolist() == [["model", "other_images"]]
-    pair = run.tests.query("metric == 'cc' and first == 'other_images' and second == 'model'").iloc[0]
-    assert f"{-pair['difference']:+.3f}" in said  # tested the other way round
-
     mixed = pd.read_csv(study / "study" / "fixations.csv").replace({"image": {"p000.png": "new.png"}})  # 2 of 3 seen
     mixed[mixed["image"].isin(["new.png", "p001.png", "p003.png"])].to_csv(study / "mixed.csv", index=False)
     (study / "photos").mkdir()
@@ -232,3 +220,14 @@ def test_bad_files_may_be_skipped_by_a_setting(monkeypatch, photos):
     (photos / "images" / "p000.png").write_bytes(b"no image")
     assert compare(monkeypatch, photos, "--model", photos / "model", "--set", "skip_bad=true", "--limit", "3") == 0
     assert Run(photos / "run").images.query("model == 'model'")["image"].nunique() == 2
+
+
+def test_one_model_alone_is_set_against_the_prior_and_people(monkeypatch, photos, capsys):
+    assert compare(monkeypatch, photos, "--model", photos / "model") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "One model; nothing was trained. CC of model:" in said and "model minus ..." in said
+    run = Run(photos / "run")
+    gained = run.table("correlations").query("quantity == 'score_first' and given.isna()")
+    assert gained[["first", "second"]].to_numpy().tolist() == [["model", "other_images"]]
+    pair = run.tests.query("metric == 'cc' and first == 'other_images' and second == 'model'").iloc[0]
+    assert f"{-pair['difference']:+.3f}" in said  # tested the other way round
