@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gazetune import Run, load_table
+from gazetune.attention import extract, ready
 from gazetune.attention.ready import find_maps, read_map
 from gazetune.comparison import comparison, without_training_images
 from gazetune.errors import InputError
@@ -220,6 +221,56 @@ def test_bad_files_may_be_skipped_by_a_setting(monkeypatch, photos):
     (photos / "images" / "p000.png").write_bytes(b"no image")
     assert compare(monkeypatch, photos, "--model", photos / "model", "--set", "skip_bad=true", "--limit", "3") == 0
     assert Run(photos / "run").images.query("model == 'model'")["image"].nunique() == 2
+
+
+def test_maps_that_are_gone(monkeypatch, photos, capsys):
+    """What the run holds is scored again only if it was made of that folder, for these images and settings."""
+    maps = ("--maps", f"p={photos / 'perfect'}")
+    assert compare(monkeypatch, photos, *maps) == 0
+    before = (photos / "run" / "images.csv").read_bytes()
+    (photos / "perfect").rename(photos / "moved")
+    assert compare(monkeypatch, photos, *maps, "--resume") == 0
+    assert "is gone; p is scored with the maps that the run holds" in capsys.readouterr().err
+    shards = files_in(photos / "run" / "attention")
+    for options, said in (
+        (("--maps", f"p={photos / 'other'}"), "other source"),
+        ((*maps, "--limit", "4"), "other images"),
+        ((*maps, "--set", "map_size=64"), "other map_size"),
+        ((*maps, "--skip-bad"), "other skip_bad"),
+    ):
+        assert compare(monkeypatch, photos, *options, "--resume") == 2
+        assert (
+            f"does not exist, and the maps of 'p' that the run holds were made with {said}" in capsys.readouterr().err
+        )
+    assert compare(monkeypatch, photos, "--maps", f"p={photos / 'moved'}", "--resume") == 0
+    assert files_in(photos / "run" / "attention") == shards and (photos / "run" / "images.csv").read_bytes() == before
+
+
+def files_in(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_shards_of_an_earlier_run_on_more_images_go(monkeypatch, photos):
+    for module in (extract, ready):
+        monkeypatch.setattr(module, "SHARD", 2)
+    line = ("--maps", photos / "perfect", "--set", "metrics=[cc]")
+    assert compare(monkeypatch, photos, *line) == 0
+    folder = photos / "run" / "attention" / "table" / "perfect"
+    assert len(list(folder.glob("*.safetensors"))) == 3
+    assert compare(monkeypatch, photos, *line, "--limit", "2", "--resume") == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["00000.safetensors", "ready.json"]
+
+
+def test_ready_made_maps_are_of_the_runs_own_images(monkeypatch, photos, capsys):
+    assert compare(monkeypatch, photos, "--maps", f"p={photos / 'perfect'}", "--model", photos / "model") == 0
+    before = files_in(photos / "run")
+    write_study(photos / "other", n=6, seed=5)  # photos of the same names: the maps would be taken for theirs
+    for command in ("score", "biases"):
+        assert gazetune(monkeypatch, command, photos / "run", "--data", f"table:other={photos / 'other'}") == 2
+        said = capsys.readouterr().err
+        assert "'p' has ready-made maps, which belong to the run's own images" in said and "gazetune compare" in said
+    assert files_in(photos / "run") == before
+    assert gazetune(monkeypatch, "score", photos / "run") == 0
 
 
 def test_one_model_alone_is_set_against_the_prior_and_people(monkeypatch, photos, capsys):

@@ -139,10 +139,17 @@ def score_run(
     """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
 
     by: columns of the data sets that are scored, by which observers or images are compared. objects: read the run's
-    own data set again if the run does not hold its objects.
+    own data set again if the run does not hold its objects. Raises InputError for other data if a model has ready-made
+    maps: there are none of other images, and files of the same names would be taken for theirs.
     """
     run = Run(path)
     experiment = _of_run(run)
+    ready = [name for name, model in experiment.models.items() if model.maps is not None]
+    if data and ready:
+        raise InputError(
+            f"'{ready[0]}' has ready-made maps, which belong to the run's own images and cannot be scored on other "
+            f"data. Compare on those: gazetune compare --data READER=PATH --model ... --maps FOLDER, with their maps."
+        )
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
     job = _job(experiment, run, device, allow_code)

@@ -180,22 +180,29 @@ def _extract(job: Job, data: Prepared, entry: Entry) -> None:
 
 
 def _take_in(job: Job, data: Prepared, entry: Entry, source: str) -> None:
+    """A folder of ready-made maps into the run; where it is gone, what the run holds of these very maps is kept.
+
+    Raises InputError if the folder is gone and the run holds maps from elsewhere, of other images or other settings.
+    """
     ids, size = data.table["image"].iloc[data.rows("test")].tolist(), job.experiment.map_size
     stage, folder = f"attention/{data.name}/{entry.key}", maps_folder(data.name, entry.key)
-    if not Path(source).expanduser().is_dir() and stage in job.run.stages():
+    wanted = {"images": fingerprint(ids), "map_size": size, "skip_bad": job.experiment.skip_bad}
+    place = str(Path(source).expanduser().absolute())
+    if not Path(place).is_dir() and stage in job.run.stages():
+        held = job.run.stages()[stage]["inputs"]
+        other = [key for key, value in {**wanted, "source": place}.items() if held.get(key) != value]
+        if other:
+            raise InputError(
+                f"The folder of maps '{source}' does not exist, and the maps of '{entry.key}' that the run holds were "
+                f"made with other {', '.join(other)}. Give the folder of its maps."
+            )
         job.run.verify(stage)
         say(f"'{source}' is gone; {entry.key} is scored with the maps that the run holds")
         return
     files = find_maps(source, ids)
-    found = fingerprint([(image, sha256_file(path)) for image, path in files.items()])
-    inputs = {
-        "maps": found,
-        "images": fingerprint(ids),
-        "map_size": size,
-        "skip_bad": job.experiment.skip_bad,
-    } | VERSION
+    inputs = {"maps": fingerprint([(image, sha256_file(path)) for image, path in files.items()]), **wanted} | VERSION
     work = partial(write_ready, job.run, folder, fingerprint(inputs), files, ids, size, job.experiment.skip_bad)
-    job.run.stage(stage, inputs, work)
+    job.run.stage(stage, inputs | {"source": place}, work)  # the shards do not say where they came from
 
 
 def score(job: Job, name: str) -> None:

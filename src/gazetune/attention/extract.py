@@ -1,6 +1,6 @@
 """The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +85,14 @@ def write_maps(
         with torch.no_grad():
             found = forward(backbone, images, len(part), method, batch_size)
         run.write_tensors(name, found, inputs=inputs, classes=backbone.classes)
-    for leftover in {path.name for path in run.file(folder).iterdir()} - {Path(name).name for name in written}:
-        run.file(f"{folder}/{leftover}").unlink()  # of an earlier run on more images
+    sweep(run, folder, written)
     return written
+
+
+def sweep(run: Run, folder: str, written: Sequence[str]) -> None:
+    """Remove from a folder of maps what is not among `written`: shards of an earlier run on more images."""
+    for leftover in {path.name for path in run.file(folder).iterdir()} - {Path(name).name for name in written}:
+        run.file(f"{folder}/{leftover}").unlink()
 
 
 def open_maps(run: Run, folder: str, size: int) -> Callable[[Int[np.ndarray, " batch"]], Float[Tensor, "batch s s"]]:

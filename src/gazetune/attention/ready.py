@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gazetune.attention.extract import READY, SHARD
+from gazetune.attention.extract import READY, SHARD, sweep
 from gazetune.errors import InputError
 from gazetune.maps import min_max
 from gazetune.progress import say, track
@@ -132,4 +132,6 @@ def write_ready(
     for shape, n in sizes.items():
         if shape != f"{size}x{size}":
             say(f"{n} of {len(ids)} maps of '{folder.split('/')[-1]}' are {shape}: resized to {size}x{size} (bilinear)")
-    return [*written, run.write_json(f"{folder}/{READY}", {"sizes": sizes, "reasons": why})]
+    written.append(run.write_json(f"{folder}/{READY}", {"sizes": sizes, "reasons": why}))
+    sweep(run, folder, written)
+    return written
