@@ -134,11 +134,16 @@ def test_seeded_chunked_and_shifted(monkeypatch):
     monkeypatch.setattr(crossed, "TABLE", 200)
     split = crossed_intervals(np.hstack([values] * 3), image, observer, np.random.default_rng(5), draws=200)
     assert split.both_low == pytest.approx([whole.both_low[0]] * 3)
-    monkeypatch.setattr(crossed, "CELLS", 1000)
-    small = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=2000)
-    monkeypatch.setattr(crossed, "CELLS", 10**7)
-    large = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=2000)
-    assert small.both_high == pytest.approx(large.both_high, abs=0.03)
+
+
+def test_neither_chunks_nor_the_columns_beside_it_move_an_interval(monkeypatch):
+    values, image, observer = study(np.random.default_rng(0))
+    whole = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=500)
+    monkeypatch.setattr(crossed, "CELLS", 1000)  # chunks of 50 draws for one column, of 9 for ten
+    for columns in (1, 10):
+        beside = crossed_intervals(np.hstack([values] * columns), image, observer, np.random.default_rng(5), draws=500)
+        for name, limit in vars(whole).items():
+            assert vars(beside)[name] == pytest.approx([limit[0]] * columns, abs=1e-12)
 
 
 def test_too_few_of_either():
