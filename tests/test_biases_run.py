@@ -117,3 +117,6 @@ def test_objects_that_change_are_measured_again(monkeypatch, outlined):
     assert run_small(monkeypatch, outlined, "--resume") == 0
     after = Run(outlined / "run").table("contrasts")
     assert not pd.Series(before["density_a"]).equals(after["density_a"])
+    path.write_text(path.read_text().replace(",table,", ",desk,"))  # nothing is scored otherwise
+    assert run_small(monkeypatch, outlined, "--resume") == 0
+    assert set(Run(outlined / "run").table("categories")["category"]) == {"cup", "desk", "dog"}
