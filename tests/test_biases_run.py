@@ -70,6 +70,7 @@ def test_a_run_has_the_tables_of_the_analysis_on_the_original_objects(monkeypatc
     np.testing.assert_allclose(ours["contrast"], theirs.loc[ours.index, "contrast"], rtol=1e-6)
     assert ours["contrast"].notna().all() and len(ours) == 8
     tests = run.table("bias_tests")
+    assert list(tests)[-1] == "reason" and (tests["p"].isna() == tests["reason"].notna()).all()
     assert set(tests.query("kind == 'contrast'")["analysis"]) == {"animacy", "cups", "sides"}  # nothing is large here
     headline = tests.query(
         "kind == 'contrast' and analysis == 'animacy' and first == 'after-s42' and second == 'before'"
@@ -116,3 +117,6 @@ def test_objects_that_change_are_measured_again(monkeypatch, outlined):
     assert run_small(monkeypatch, outlined, "--resume") == 0
     after = Run(outlined / "run").table("contrasts")
     assert not pd.Series(before["density_a"]).equals(after["density_a"])
+    path.write_text(path.read_text().replace(",table,", ",desk,"))  # nothing is scored otherwise
+    assert run_small(monkeypatch, outlined, "--resume") == 0
+    assert set(Run(outlined / "run").table("categories")["category"]) == {"cup", "desk", "dog"}

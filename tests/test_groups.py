@@ -1,5 +1,7 @@
 """Groups of observers and conditions of images: read from a study's table, tested, and reported."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from gazetune.data.levels import Levels
 from gazetune.errors import InputError
 from gazetune.statistics.groups import welch_anova, welch_t
 from gazetune.tables.groups import compare_groups
+from gazetune.tables.observers import PairScores, load_pairs, observer_means
 from worlds import gazetune, run_small, small_vit, write_study
 
 # --- Welch -----------------------------------------------------------------------------------------------------
@@ -52,7 +55,13 @@ def test_welch_of_too_little_is_nan():
     assert np.isnan(welch_t([1], [2, 3]).t) and welch_t([1], [2, 3]).difference == -1.5
     assert np.isnan(welch_t([], [2, 3]).difference)
     assert np.isnan(welch_t([1, 1], [2, 2]).p)
-    assert np.isnan(welch_anova([[1, 2], [3, 4], [5]]).f)
+    two = welch_t([1, 2], [2, 3, 5], unit="observer")
+    assert np.isnan([two.t, two.p, two.ci_low, two.d]).all() and two.difference == pytest.approx(1.5 - 10 / 3)
+    assert two.reason == "fewer than 3 observers in a group" and welch_t([1, 2, 3], [2, 3, 5]).reason == ""
+    assert welch_t([1, 1, 1], [2, 2, 2]).reason == "no spread within a group"
+    few = welch_anova([[1, 2, 4], [3, 4, 6], [5, 6]])
+    assert np.isnan(few.f) and few.reason == "fewer than 3 images in a group"
+    assert welch_anova([[1, 2, 4], [3, 3, 3]]).reason == "no spread within a group"
 
 
 # --- columns of a study ----------------------------------------------------------------------------------------
@@ -143,6 +152,43 @@ def test_three_levels_and_a_missing_one(capsys):
     assert (tests.loc[0, "t"], tests.loc[0, "p_holm"]) == pytest.approx((within.t, within.p))
 
 
+def test_a_level_without_a_value_and_one_of_two_images():
+    table = table_of({"base": [1.0, 2, 4, 7, 1, 2, np.nan, np.nan], "tuned": [2.0, 2, 5, 9, 3, 1, np.nan, np.nan]})
+    levels = Levels("image", dict(zip(table["image"].unique(), "aaaabbcc", strict=True)))
+    groups, tests = compare_groups("d", "kind", levels, table, ["cc"], ["base", "tuned"], ["base", "tuned"])
+    assert groups["level"].tolist() == ["a", "a", "b", "b"] and groups["n"].tolist() == [4, 4, 2, 2]
+    tests = tests.set_index("level")
+    assert tests["n"].to_dict() == {"a": 4, "b": 2, "c": 0, "all levels": 6}
+    assert tests["reason"].to_dict() == {
+        "a": "", "b": "fewer than 3 images", "c": "fewer than 3 images", "all levels": "fewer than 3 images in a group"
+    }  # fmt: skip
+    assert tests["p"].isna().tolist() == [False, True, True, True] and tests.loc["b", "difference"] == 0.5
+    none = table.assign(cc=np.nan)
+    groups, tests = compare_groups("d", "kind", levels, none, ["cc"], ["base", "tuned"], ["base", "tuned"])
+    assert groups.empty and tests.empty
+
+
+def test_two_rows_are_compared_over_the_images_that_both_have():
+    # observers 0 to 2 are patients, 3 to 5 controls; on images 2 and 3, where all is easy, "some" has no map
+    image, observer = np.repeat(np.arange(4), 6), np.tile(np.arange(6), 4)
+    base = np.where(image < 2, 0.1, 0.9) + 0.01 * (observer * (image + 1) % 5)
+    some = np.where(image < 2, base + np.where(observer < 3, 0.2, 0.3) + 0.01 * observer, np.nan)
+    values = np.stack([base, some])[:, None].astype(np.float32)
+    pairs = PairScores(values, image, observer, ("base", "some"), ("cc",), tuple("abcdef"))
+    means = observer_means(pairs, "cc", "some", "base")
+    assert means.index.tolist() == list("abcdef")
+    np.testing.assert_allclose(means["some"] - means["base"], [0.2, 0.21, 0.22, 0.33, 0.34, 0.35], atol=1e-6)
+    frame = pd.DataFrame({"base": base, "some": some}).groupby(observer).mean()
+    table = pd.DataFrame(
+        [("d", "abcdef"[o], key, frame.loc[o, key]) for key in frame for o in frame.index],
+        columns=["dataset", "observer", "key", "cc"],
+    )
+    levels = Levels("observer", dict(zip("abcdef", ["patient"] * 3 + ["control"] * 3, strict=True)))
+    order = ["base", "some"]
+    _, tests = compare_groups("d", "by", levels, table, ["cc"], order, order, partial(observer_means, pairs))
+    assert tests["difference"].tolist() == pytest.approx([0.34, 0.21, 0.13], abs=1e-6)
+
+
 def test_one_level_left_has_no_interaction(capsys):
     table = table_of({"base": [1.0, 2, 3], "tuned": [2.0, 2, 5]})
     _, tests = compare_groups(
@@ -169,22 +215,26 @@ def people(study):
 
 
 def test_a_run_by_groups_and_conditions(monkeypatch, people, capsys):
-    with_columns(people / "study", observer=lambda i, o: {"o0": "NA", "o1": "=1"}.get(o, o))
+    rows = iter(range(24 * 20))
+    names = ("NA", "=1", "o2", "o3", "o4", "o5")  # six observers: a test needs three in each group
+    with_columns(people / "study", observer=lambda i, o: names[next(rows) % 20 % 6])
+    with_columns(people / "study", group=lambda i, o: "patient" if o in ("NA", "o2", "o4") else "control")
     assert run_small(monkeypatch, people, "--limit", "12", "--by", "group", "--by", "turned") == 0
     said, run = capsys.readouterr(), Run(people / "run")
     observers = run.table("observers")
     rows = ["human_one_out", "centre_gaussian", "other_images", "one", "two"]
     assert observers["model"].drop_duplicates().tolist() == rows
-    assert sorted(observers["observer"].unique()) == ["=1", "NA", "o2", "o3"]
+    assert sorted(observers["observer"].unique()) == ["=1", "NA", "o2", "o3", "o4", "o5"]
     assert (observers["n_images"] == 12).all() and observers["cc_sd"].notna().all() and "kl" not in observers
     # groups of observers: the unit is the observer, with the mean over the images
     wide = observers.pivot(index="observer", columns="model", values="cc")
     gap = wide["two"] - wide["one"]
     group_tests = run.table("group_tests").query("first == 'two' and second == 'one' and metric == 'cc'")
     found = group_tests.query("by == 'group' and test == 'interaction'").iloc[0]
-    expected = stats.ttest_ind(gap[["=1", "o3"]], gap[["NA", "o2"]], equal_var=False)
-    assert (found["level"], found["unit"], found["n"]) == ("control - patient", "observer", 4)
-    assert (found["t"], found["p"], found["df"]) == pytest.approx((expected.statistic, expected.pvalue, expected.df))
+    expected = stats.ttest_ind(gap[["=1", "o3", "o5"]], gap[["NA", "o2", "o4"]], equal_var=False)
+    assert (found["level"], found["unit"], found["n"]) == ("control - patient", "observer", 6)
+    expected = (expected.statistic, expected.pvalue, expected.df)
+    assert (found["t"], found["p"], found["df"]) == pytest.approx(expected, rel=1e-4)  # from scores in float32
     # conditions of images: the unit is the image
     by_image = run.images.pivot(index="image", columns="model", values="cc")
     condition = np.array([turned(i, "") for i in by_image.index])
@@ -200,6 +250,29 @@ def test_a_run_by_groups_and_conditions(monkeypatch, people, capsys):
     assert {"observers", "observer_tests", "groups", "group_tests"} <= run.summary.keys()
     report = (people / "run" / "report.html").read_text()
     assert "Observer by observer" in report and "control - patient" in report and "upright" in report
+
+
+def test_maps_of_some_images_are_compared_with_a_model_over_these(monkeypatch, people):
+    maps = people / "maps"
+    maps.mkdir()
+    for i in range(8):
+        ramp = np.random.default_rng(i).random((64, 64))
+        np.save(maps / f"p{i:03d}.npy", ramp)
+    settings = yaml.safe_load((people / "small.yaml").read_text())
+    settings["models"]["some"] = {"maps": str(maps)}
+    (people / "small.yaml").write_text(yaml.safe_dump(settings))
+    assert run_small(monkeypatch, people, "--limit", "14", "--by", "group", "--skip-bad") == 0
+    run = Run(people / "run")
+    tests = run.table("group_tests").query(
+        "test == 'within' and metric == 'cc' and first == 'some' and second == 'one'"
+    )
+    pairs = load_pairs(run, "table")
+    gap = pairs.of("some", "cc") - pairs.of("one", "cc")
+    assert np.isnan(gap).sum() == 6 * 4
+    own = pd.Series(gap).groupby(pairs.observer).mean()
+    expected = {"control": own[[1, 3]].mean(), "patient": own[[0, 2]].mean()}
+    assert tests.set_index("level")["difference"].to_dict() == pytest.approx(expected, rel=1e-6)
+    assert set(tests["reason"]) == {"fewer than 3 observers"} and tests["p"].isna().all()
 
 
 def test_groups_later_neither_train_nor_score_again(monkeypatch, people, capsys):

@@ -136,18 +136,14 @@ def test_seeded_chunked_and_shifted(monkeypatch):
     assert split.both_low == pytest.approx([whole.both_low[0]] * 3)
 
 
-def test_an_interval_does_not_depend_on_the_columns_beside_it(monkeypatch):
-    """Whatever that does to the number of draws at a time: 50, 3 and all of them."""
+def test_neither_chunks_nor_the_columns_beside_it_move_an_interval(monkeypatch):
     values, image, observer = study(np.random.default_rng(0))
-    others = np.random.default_rng(1).normal(size=(len(values), 30))
-    monkeypatch.setattr(crossed, "CELLS", 1000)
-    alone = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=200)
-    beside = crossed_intervals(np.hstack([others, values]), image, observer, np.random.default_rng(5), draws=200)
-    monkeypatch.setattr(crossed, "CELLS", 10**7)
-    at_once = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=200)
-    for name, limit in vars(alone).items():
-        assert vars(beside)[name][-1] == pytest.approx(limit[0], abs=1e-12)
-        assert vars(at_once)[name] == pytest.approx(limit, abs=1e-12)
+    whole = crossed_intervals(values, image, observer, np.random.default_rng(5), draws=500)
+    monkeypatch.setattr(crossed, "CELLS", 1000)  # chunks of 50 draws for one column, of 9 for ten
+    for columns in (1, 10):
+        beside = crossed_intervals(np.hstack([values] * columns), image, observer, np.random.default_rng(5), draws=500)
+        for name, limit in vars(whole).items():
+            assert vars(beside)[name] == pytest.approx([limit[0]] * columns, abs=1e-12)
 
 
 def test_too_few_of_either():

@@ -91,6 +91,35 @@ def test_changed_settings_redo_what_depends_on_them(monkeypatch, study, capsys):
     assert "attention/table/before: done before, kept" in said
 
 
+def test_a_file_that_a_stage_no_longer_writes_is_gone_unless_another_stage_wrote_it(tmp_path):
+    run = Run(tmp_path)
+
+    def writes(*names):
+        return lambda: [run.write(name, name) for name in names]
+
+    run.stage("a", {"x": 1}, writes("one", "two", "three"))
+    run.stage("b", {}, writes("two"))
+    run.stage("a", {"x": 2}, writes("three"))
+    assert sorted(files(tmp_path)) == ["provenance.json", "three", "two"]
+
+    def stopped():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.stage("a", {"x": 3}, stopped)
+    assert "three" in files(tmp_path)
+
+
+def test_nothing_of_other_settings_is_left(monkeypatch, study):
+    assert run_small(monkeypatch, study, "--set", "training.epochs=1") == 0
+    run = Run(study / "run")
+    there = ("gains.csv", "correlations.csv", "figures/consistency.png", "figures/examples.png")
+    assert all(run.file(name).is_file() for name in there)
+    again = ("--resume", "--set", "training.epochs=1", "--set", "metrics=[nss]")
+    assert run_small(monkeypatch, study, *again) == 0
+    assert not [name for name in there if run.file(name).exists()] and run.file("figures/alignment.png").is_file()
+
+
 def test_scoring_on_another_data_set(monkeypatch, study, capsys):
     run_small(monkeypatch, study)
     other = write_study(study / "other", n=5, seed=9)

@@ -26,7 +26,7 @@ def test_by_hand():
     assert found.ci_low == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-6)
 
 
-@given(st.integers(0, 2**31), st.integers(2, 60))
+@given(st.integers(0, 2**31), st.integers(3, 60))
 @settings(max_examples=30, deadline=None)
 def test_equals_scipy_and_turns_with_the_order(seed, n):
     a, b = np.random.default_rng(seed).normal(size=(2, n))
@@ -42,6 +42,17 @@ def test_equals_scipy_and_turns_with_the_order(seed, n):
 def test_pairs_with_a_gap_are_left_out_of_n():
     found = paired_test(np.array([1.0, np.nan, 3, 5]), np.array([0.0, 1, np.nan, 1]))
     assert (found.n, found.difference) == (2, 2.5)
+
+
+def test_a_test_that_cannot_be_says_why():
+    for few in ([], [1.0], [1.0, 3.0], [1.0, 3.0, np.nan]):
+        found = paired_test(few, np.zeros(len(few)))
+        assert found.reason == "fewer than 3 images"
+        assert np.isnan([found.t, found.p, found.d, found.ci_low, found.ci_high]).all()
+    assert paired_test([1.0, 3.0], [0.0, 0.0], unit="observer").reason == "fewer than 3 observers"
+    assert paired_test([1.0, 2.0, 3.0], [0.0, 0.0, 0.0]).reason == ""
+    same = paired_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert same.reason == "no difference anywhere" and np.isnan([same.t, same.p, same.d]).all()
     assert paired_test(np.array([1.0]), np.array([0.0])).n == 1
     assert np.isnan(paired_test(np.array([np.nan]), np.array([0.0])).p)
 
@@ -282,7 +293,12 @@ def test_intervals_of_a_data_set_do_not_depend_on_what_else_is_tested():
 
 def test_compare_with_few_images_or_none():
     two = compare(table_of(n=2), ["cc"], ["a", "b"]).iloc[0]
-    assert two["n"] == 2 and np.isnan(two[["boot_low", "boot_high", "wilcoxon_w", "wilcoxon_p"]].astype(float)).all()
+    unknown = ["t", "p", "d", "ci_low", "ci_high", "p_holm", "boot_low", "boot_high", "wilcoxon_w", "wilcoxon_p"]
+    assert two["n"] == 2 and np.isnan(two[unknown].astype(float)).all() and np.isfinite(two["difference"])
+    assert two["reason"] == "fewer than 3 images" and set(compare(table_of(n=3), ["cc"], ["a", "b"])["reason"]) == {""}
     one = compare(table_of(n=1), ["cc", "nss"], ["a", "b"])
     assert one[["p", "p_holm"]].isna().all(axis=None)
-    assert compare(table_of(), ["cc"], ["a", "not there"]).empty
+    none = compare(table_of(), ["cc"], ["a", "not there"])
+    assert none.empty and list(none) == list(compare(table_of(), ["cc"], ["a", "b"]))
+    nothing = describe(table_of().assign(cc=np.nan), ["cc"], ["a", "b"])
+    assert nothing.empty and list(nothing) == list(describe(table_of(), ["cc"], ["a", "b"]))

@@ -260,11 +260,18 @@ def conclude(job: Job) -> None:
     if not scored:
         raise InputError(f"Nothing in '{job.run.path}' is scored with these models. Score it: gazetune score.")
     first = next(iter(scored))  # the run's own data set, where it is scored
-    inputs = {"scores": scored, "training": made_by(job, *(f"train/{k}" for k in roles)), "roles": roles, **about}
+    data = made_by(job, *(stage for name in scored for stage in data_stages(job, name)))
+    inputs = {
+        "scores": scored,
+        "data": data,
+        "training": made_by(job, *(f"train/{k}" for k in roles)),
+        "roles": roles,
+        **about,
+    }
     heads = head_tables(job, scored)
     tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads))
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
-    shown = {"tables": made_by(job, "tables"), "labels": labels, "roles": roles} | VERSION
+    shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
     drawn = shown | {"figures": made_by(job, "figures")}
     job.run.stage("report", drawn, partial(write_report, job.run, first, roles, labels, job.metrics))

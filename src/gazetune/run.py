@@ -217,6 +217,9 @@ class Run:
     def stage(self, name: str, inputs: Mapping[str, Json], work: Callable[[], Iterable[str]]) -> None:
         """Do a stage of work unless it was done on the same inputs and what it wrote is still whole.
 
+        What it wrote the last time and not now is removed, unless another stage wrote it: a table of other settings
+        must not stand beside the new ones. A stop between that and the record is one before the record: done again.
+
         Args:
             name: of the stage, as in provenance.json. inputs: everything that its result depends on, as JSON.
             work: does it and returns the names of the files it wrote.
@@ -233,7 +236,10 @@ class Run:
         outputs = {output: sha256_file(self.file(output)) for output in work()}
         record = self.json(PROVENANCE, {"stages": {}})
         entry = {"inputs": wanted, "outputs": outputs, "seconds": round(time.monotonic() - start, 2)}
+        before = record["stages"].get(name, {"outputs": {}})["outputs"]
         record["stages"][name] = entry
+        for left in set(before).difference(*(stage["outputs"] for stage in record["stages"].values())):
+            self.file(left).unlink(missing_ok=True)
         self.write_json(PROVENANCE, record)
 
     def _why_again(self, name: str, before: dict[str, Json] | None, wanted: dict[str, Json]) -> str | None:

@@ -20,12 +20,10 @@ ACROSS = 4  # panels in a row
 
 
 def write_heads(run: Run, dataset: str, labels: Mapping[str, str]) -> list[str]:
-    """`figures/heads.png` and its numbers, where the run has scored heads on this data set; else neither is left."""
+    """`figures/heads.png` and its numbers, where the run has scored heads on this data set."""
     heads = run.table(TABLE) if run.file(f"{TABLE}.csv").is_file() else None
     drawn = None if heads is None else keyed(heads).query("dataset == @dataset and metric == 'cc'")
     if drawn is None or drawn["mean"].isna().all():
-        for suffix in ("png", "csv"):
-            run.file(f"figures/{NAME}.{suffix}").unlink(missing_ok=True)  # of an earlier run that scored heads
         return []
     rows = [(a["dataset"], a["model"], a["metric"], a["mean"]) for a in run.json(SUMMARY)["alignment"]]
     mean_map = next((mean for *row, mean in rows if row == [dataset, MEAN_MAP, "cc"]), None)

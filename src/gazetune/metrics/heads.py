@@ -140,7 +140,6 @@ def score_heads(
 def gather_heads(run: Run, parts: Collection[str]) -> list[str]:
     """heads.csv: these files of the run (`scores/DATA-heads-MODEL.csv`) one below the other; none of them, no table."""
     if not parts:
-        run.file(f"{TABLE}.csv").unlink(missing_ok=True)  # of an earlier run that scored heads
         return []
     tables = [run.table(part.removesuffix(".csv")) for part in parts]
     return [run.write_table(TABLE, pd.concat(tables, ignore_index=True))]

@@ -11,6 +11,11 @@ from gazetune.statistics.multiple import holm
 from gazetune.statistics.paired import paired_test, signed_rank
 from gazetune.statistics.resample import bootstrap_intervals
 
+TESTS = (
+    "dataset", "metric", "first", "second", "n", "mean_first", "mean_second", "difference", "ci_low", "ci_high", "t",
+    "df", "p", "d", "wilcoxon_w", "wilcoxon_p", "boot_low", "boot_high", "p_holm", "reason",
+)  # fmt: skip
+MEANS = ("dataset", "model", "metric", "n", "mean", "sd", "sem")
 SEED = 0  # of the bootstrap where the caller brings no generator
 
 Compared = tuple[str, str, str, np.ndarray, np.ndarray]  # metric, keys of the two rows, their values image by image
@@ -26,7 +31,8 @@ def compare(
     """One row per data set, metric and pair of models: the paired tests of the later against the earlier in `order`.
 
     Paired t (p, t interval, d), percentile bootstrap over images (boot_low, boot_high; 10,000 draws), Wilcoxon
-    (wilcoxon_w, wilcoxon_p), and p_holm: the t-test's p corrected over the metrics of one data set and pair.
+    (wilcoxon_w, wilcoxon_p), and p_holm: the t-test's p corrected over the metrics of one data set and pair. reason:
+    why a test is NaN (see `paired_test`), else empty. Without a pair to test the table has its columns and no row.
 
     Args:
         scores: dataset, image, model (a key such as `tuned-s42`) and one column per metric.
@@ -42,7 +48,7 @@ def compare(
         if pairs:
             tables.append(paired_tests(pairs, np.random.default_rng(seed)))
             tables[-1].insert(0, "dataset", dataset)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TESTS))
 
 
 def _pairs(
@@ -66,11 +72,12 @@ def paired_tests(pairs: Sequence[Compared], generator: np.random.Generator) -> p
     table = pd.DataFrame(rows)
     low, high = bootstrap_intervals(np.column_stack([a - b for *_, a, b in pairs]), generator)
     corrected = table.groupby(["first", "second"])["p"].transform(lambda p: pd.Series(holm(p), p.index))
-    return table.assign(boot_low=low, boot_high=high, p_holm=corrected)
+    reason = table.pop("reason")
+    return table.assign(boot_low=low, boot_high=high, p_holm=corrected, reason=reason)
 
 
 def describe(scores: pd.DataFrame, metrics: Sequence[str], order: Sequence[str]) -> pd.DataFrame:
-    """One row per data set, model and metric: n, mean, SD and SEM over images with a value."""
+    """One row per data set, model and metric: n, mean, SD and SEM over images with a value; no row without any."""
     rows = []
     for (dataset, key), part in scores.groupby(["dataset", "key"], sort=False):
         for metric in metrics:
@@ -80,4 +87,5 @@ def describe(scores: pd.DataFrame, metrics: Sequence[str], order: Sequence[str])
                 shape = {"n": len(values), "mean": float(values.mean()), "sd": sd, "sem": sd / len(values) ** 0.5}
                 rows.append({"dataset": dataset, "model": key, "metric": metric, **shape})
     rank = {key: i for i, key in enumerate(order)}
-    return pd.DataFrame(rows).sort_values("model", key=lambda c: c.map(rank), kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows, columns=list(MEANS))
+    return table.sort_values("model", key=lambda c: c.map(rank), kind="stable", ignore_index=True)

@@ -35,8 +35,8 @@ def crossed_intervals(
     Images are drawn with replacement and, independently, observers; a pair counts as often as its image times as often
     as its observer was drawn (Owen, 2007, the pigeonhole bootstrap; McCullagh, 2000). Pairs may be missing: the mean is
     over those that are there. NaN below three images (both intervals) or three observers (the second). The generator
-    is asked for one number; columns without a value at the same pairs share their draws, and none depends on which
-    others stand beside it.
+    is asked for one number, the seed of the draws: columns without a value at the same pairs share their draws, and
+    none depends on which others stand beside it.
 
     The variance errs on the safe side (Owen): the noise of single pairs counts up to three times.
 
@@ -62,7 +62,7 @@ def crossed_intervals(
             table = np.full((n_images, n_observers, len(block)), np.nan)
             table[place] = values[np.ix_(rows, block)]
             centre = np.nanmean(table, axis=(0, 1))  # deviations keep their digits where the mean is large
-            alone, both = _resampled(table - centre, np.random.default_rng(seed), draws)
+            alone, both = _resampled(table - centre, seed, draws)
             limits[:2, block] = centre + np.nanquantile(alone, tails, axis=0)
             if n_observers >= FEWEST:
                 limits[2:, block] = centre + np.nanquantile(both, tails, axis=0)
@@ -87,16 +87,20 @@ def crossed_means(
 
 
 def _resampled(
-    table: Float[np.ndarray, "image observer column"], generator: np.random.Generator, draws: int
+    table: Float[np.ndarray, "image observer column"], seed: int, draws: int
 ) -> tuple[Float[np.ndarray, "draw column"], Float[np.ndarray, "draw column"]]:
     """Means with images resampled, and with both, a chunk of draws at a time."""
     n_images, n_observers, columns = table.shape
+    # a stream of draws each: the chunks, and with them the number of columns, must not decide which draw is whose
+    of_images, of_observers = np.random.default_rng(seed).spawn(2)
     chunk = max(1, CELLS // max(n_images, n_observers * (columns + 1)))
-    streams = generator.spawn(2)  # of one stream, who is drawn would hang on the chunks, and so on the other columns
     found = []
     for start in range(0, draws, chunk):
         count = min(chunk, draws - start)
-        units = zip((n_images, n_observers), streams, strict=True)
-        found.append(crossed_means(table, *(drawn_times(n, count, stream) for n, stream in units)))
+        times_image, times_observer = (
+            drawn_times(n_images, count, of_images),
+            drawn_times(n_observers, count, of_observers),
+        )
+        found.append(crossed_means(table, times_image, times_observer))
     alone, both = (np.concatenate(part) for part in zip(*found, strict=True))
     return alone, both

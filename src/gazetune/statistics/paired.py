@@ -6,10 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from gazetune.statistics.resample import FEWEST
+
+NO_DIFFERENCE = "no difference anywhere"  # then the direction of t is unknown
+
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two-sided paired t-test of mean(first - second) against 0, with signed Cohen's d (mean / SD of differences)."""
+    """Two-sided paired t-test of mean(first - second) against 0, with signed Cohen's d (mean / SD of differences).
+
+    reason: why t, p, d and the interval are NaN; empty where they are not.
+    """
 
     n: int
     mean_first: float
@@ -21,23 +28,25 @@ class PairedTest:
     df: int
     p: float
     d: float
+    reason: str = ""
 
 
-def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> PairedTest:
+def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = 0.95, unit: str = "image") -> PairedTest:
     """Paired t-test over images, with the t interval of the mean difference; pairs with a NaN are left out of n.
 
-    `first` and `second` hold one value an image, in the same order.
+    `first` and `second` hold one value an image (or another `unit`, which the reason names), in the same order.
 
-    d = mean difference / SD of the differences (ddof 1) = t / sqrt(n): the d of the paper. With fewer than two pairs,
-    or where all differences are equal, what cannot be computed is NaN (t is infinite for a constant difference).
+    d = mean difference / SD of the differences (ddof 1) = t / sqrt(n): the d of the paper. t, p, d and interval are NaN
+    below three pairs, for the SD of two differences is a guess; t, p and d where all differences are 0 (t is infinite
+    for another constant difference). `reason` says which.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     both = ~(np.isnan(a) | np.isnan(b))
     a, b = a[both], b[both]
     n = len(a)
-    if n < 2:
+    if n < FEWEST:
         means = (float(a.mean()), float(b.mean()), float((a - b).mean())) if n else (np.nan,) * 3
-        return PairedTest(n, *means, *(np.nan,) * 3, max(n - 1, 0), *(np.nan,) * 2)
+        return PairedTest(n, *means, *(np.nan,) * 3, max(n - 1, 0), *(np.nan,) * 2, too_few(unit))
     gap = a - b
     mean, sd = float(gap.mean()), float(gap.std(ddof=1))
     error = sd / n**0.5
@@ -45,7 +54,13 @@ def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -
         t, d = float(np.float64(mean) / error), float(np.float64(mean) / sd)
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(t), n - 1))
-    return PairedTest(n, float(a.mean()), float(b.mean()), mean, mean - half, mean + half, t, n - 1, p, d)
+    reason = NO_DIFFERENCE if np.isnan(t) else ""
+    return PairedTest(n, float(a.mean()), float(b.mean()), mean, mean - half, mean + half, t, n - 1, p, d, reason)
+
+
+def too_few(unit: str) -> str:
+    """The reason of a test of fewer than three units."""
+    return f"fewer than {FEWEST} {unit}s"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Groups of observers and conditions of images compared: `groups.csv` and `group_tests.csv` (`--by COLUMN`)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 
@@ -16,9 +16,10 @@ from gazetune.statistics.paired import paired_test
 
 WITHIN, INTERACTION = "within", "interaction"
 ALL = "all levels"
+Shared = Callable[[str, str, str], pd.DataFrame]  # metric, first, second -> a column for each of the two, by unit
 TESTS = (
     "dataset", "by", "unit", "test", "level", "metric", "first", "second", "n", "mean_first", "mean_second",
-    "difference", "ci_low", "ci_high", "t", "f", "df", "df2", "p", "d", "p_holm",
+    "difference", "ci_low", "ci_high", "t", "f", "df", "df2", "p", "d", "p_holm", "reason",
 )  # fmt: skip
 
 
@@ -30,6 +31,7 @@ def compare_groups(
     metrics: Sequence[str],
     order: Sequence[str],
     models: Collection[str],
+    shared: Shared | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Means by level, and the tests of each pair of rows within levels and of the interaction of rows and levels.
 
@@ -37,9 +39,12 @@ def compare_groups(
         dataset: its name. by: the column's name. levels: of its units.
         table: one row per unit and row of the tables: the unit's column (`image` or `observer`), key and metrics.
         metrics: the columns to test. order: the keys, reference first. models: pairs without any are left out.
+        shared: the values to test of two rows, where a unit's value is a mean: over what both have. By default the
+            table's own.
 
     Within a level: paired t over its units. Interaction: Welch's t between two levels' differences (df, p, d,
-    interval), Welch's F where there are more. p_holm: over the metrics of one test, level and pair.
+    interval), Welch's F where there are more. p_holm: over the metrics of one test, level and pair. reason: why a test
+    is NaN, else empty. A level without a value has tests without n, and no means.
     """
     unit = levels.unit
     level = table[unit].map(levels.of)
@@ -50,12 +55,11 @@ def compare_groups(
     present = sorted(known["level"].unique())
     if len(present) < 2:
         say(f"warning: only {len(present)} level of '{by}' among the tested {unit}s of '{dataset}': no interaction")
-    means = [
-        describe(part, metrics, order).assign(by=by, unit=unit, level=name) for name, part in known.groupby("level")
-    ]
+    described = {str(name): describe(part, metrics, order) for name, part in known.groupby("level")}
+    means = [part.assign(by=by, unit=unit, level=name) for name, part in described.items() if len(part)]
     groups = pd.concat(means, ignore_index=True) if means else pd.DataFrame(columns=["dataset"])
     first = [c for c in ("dataset", "by", "unit", "level") if c in groups]
-    rows = _tested(known, unit, present, metrics, order, models)
+    rows = _tested(known, unit, present, metrics, order, models, shared)
     tests = pd.DataFrame(rows).assign(dataset=dataset, by=by, unit=unit)
     if len(tests):
         groups_of_p = tests.groupby(["test", "level", "first", "second"])["p"]
@@ -70,32 +74,42 @@ def _tested(
     metrics: Sequence[str],
     order: Sequence[str],
     models: Collection[str],
+    shared: Shared | None,
 ) -> list[dict[str, str | float]]:
-    level = known.drop_duplicates(unit).set_index(unit)["level"]
+    level = known.drop_duplicates(unit).set_index(unit)["level"].sort_index()
+    member = level.to_numpy()
     rows: list[dict[str, str | float]] = []
     for metric in metrics:
         wide = known.pivot(index=unit, columns="key", values=metric)
-        member = level[wide.index].to_numpy()
         present = [key for key in order if key in wide and wide[key].notna().any()]
         for second, first in combinations(present, 2):
             if first not in models and second not in models:
                 continue
             named = {"metric": metric, "first": first, "second": second}
-            a, b = (wide[key].to_numpy() for key in (first, second))
+            both = shared(metric, first, second) if shared else wide
+            a, b = (both[key].reindex(level.index).to_numpy() for key in (first, second))
             for name in levels:
-                within = asdict(paired_test(a[member == name], b[member == name]))
+                within = asdict(paired_test(a[member == name], b[member == name], unit=unit))
                 rows.append({"test": WITHIN, "level": name, **named, **within})
             if len(levels) > 1:
-                rows.append({"test": INTERACTION, **named, **_interaction(a - b, member, levels)})
+                rows.append({"test": INTERACTION, **named, **_interaction(a - b, member, levels, unit)})
     return rows
 
 
-def _interaction(gap: np.ndarray, member: np.ndarray, levels: Sequence[str]) -> Mapping[str, str | float]:
+def _interaction(gap: np.ndarray, member: np.ndarray, levels: Sequence[str], unit: str) -> Mapping[str, str | float]:
     """Does the difference of two rows differ between levels?"""
     parts = [gap[member == name] for name in levels]
     if len(levels) == 2:
-        found = welch_t(*parts)
+        found = welch_t(parts[0], parts[1], unit=unit)
         numbers = {k: v for k, v in asdict(found).items() if not k.startswith("n_")}
         return {"level": f"{levels[0]} - {levels[1]}", "n": found.n_first + found.n_second, **numbers}
-    anova = welch_anova(parts)
-    return {"level": ALL, "n": anova.n, "f": anova.f, "df": anova.df1, "df2": anova.df2, "p": anova.p}
+    anova = welch_anova(parts, unit)
+    return {
+        "level": ALL,
+        "n": anova.n,
+        "f": anova.f,
+        "df": anova.df1,
+        "df2": anova.df2,
+        "p": anova.p,
+        "reason": anova.reason,
+    }

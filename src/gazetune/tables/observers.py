@@ -31,7 +31,8 @@ def pairs_name(dataset: str) -> str:
 class PairScores:
     """Scores of each row (model, prior, other humans) against each observer of each image.
 
-    values: float32. image: position among the test images. observer: number; keys: names of the rows.
+    values: float32. image: position among the test images. observer: number; keys: names of the rows. observers: their
+    names by number; empty: the number is the name.
     """
 
     values: Float[np.ndarray, "row metric pair"]
@@ -39,6 +40,11 @@ class PairScores:
     observer: Int[np.ndarray, " pair"]
     keys: tuple[str, ...]
     metrics: tuple[str, ...]
+    observers: tuple[str, ...] = ()
+
+    def of(self, key: str, metric: str) -> Float[np.ndarray, " pair"]:
+        """The scores of one row."""
+        return self.values[self.keys.index(key), self.metrics.index(metric)].astype(np.float64)
 
 
 def write_observers(
@@ -95,7 +101,20 @@ def load_pairs(run: Run, dataset: str) -> PairScores:
     tensors, about = run.tensors(file), run.about(file)
     keys = tuple(model if seed is None else f"{model}-s{seed}" for model, seed in about["rows"])
     image, observer = tensors["image"].numpy(), tensors["observer"].numpy()
-    return PairScores(tensors["values"].numpy(), image, observer, keys, tuple(about["metrics"]))
+    return PairScores(
+        tensors["values"].numpy(), image, observer, keys, tuple(about["metrics"]), tuple(about["observers"])
+    )
+
+
+def observer_means(pairs: PairScores, metric: str, first: str, second: str) -> pd.DataFrame:
+    """Each observer's mean score with two rows, over the images where both have one; a column a row, by name.
+
+    The means of `observers.csv` are each over a row's own images, so their difference may be one of images.
+    """
+    found = pd.DataFrame({key: pairs.of(key, metric) for key in (first, second)})
+    both = found.notna().all(axis=1)
+    means = found[both].groupby(pairs.observer[both]).mean()
+    return means.set_axis([pairs.observers[i] if pairs.observers else str(i) for i in means.index])
 
 
 def observer_tests(dataset: str, pairs: PairScores, order: Sequence[str], models: Mapping[str, str]) -> pd.DataFrame:
@@ -108,11 +127,10 @@ def observer_tests(dataset: str, pairs: PairScores, order: Sequence[str], models
     present = [key for key in order if key in pairs.keys]
     chosen = [(a, b) for b, a in combinations(present, 2) if a in models or b in models]
     names, gaps = [], []
-    for m, metric in enumerate(pairs.metrics):
+    for metric in pairs.metrics:
         for first, second in chosen:
-            a, b = (pairs.values[pairs.keys.index(key), m].astype(np.float64) for key in (first, second))
             names.append({"dataset": dataset, "metric": metric, "first": first, "second": second})
-            gaps.append(a - b)
+            gaps.append(pairs.of(first, metric) - pairs.of(second, metric))
     if not gaps:
         return pd.DataFrame()
     columns = np.stack(gaps, axis=1)

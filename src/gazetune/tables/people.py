@@ -1,6 +1,7 @@
 """What a run says of its people: observers one by one, groups of them, conditions of the images they saw."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -8,7 +9,7 @@ from gazetune.metrics.observers import OBSERVER_METRICS
 from gazetune.prepared import levels_name, load_levels
 from gazetune.run import Json, Run
 from gazetune.tables.groups import compare_groups
-from gazetune.tables.observers import load_pairs, observer_tests, pairs_name
+from gazetune.tables.observers import load_pairs, observer_means, observer_tests, pairs_name
 from gazetune.tables.rows import keyed, test_order
 
 
@@ -36,11 +37,13 @@ def _groups(
     run: Run, name: str, with_observers: bool, roles: Mapping[str, str], metrics: Sequence[str]
 ) -> dict[str, list[pd.DataFrame]]:
     units = {"image": (keyed(run.table(f"scores/{name}")), list(metrics))}
+    shared = {}
     if with_observers:
         chosen = [m for m in OBSERVER_METRICS if m in metrics]
         units["observer"] = (keyed(run.table(f"scores/{name}-observers")), chosen)
+        shared["observer"] = partial(observer_means, load_pairs(run, name))
     found = [
-        compare_groups(name, by, levels, *units[levels.unit], test_order(roles), roles)
+        compare_groups(name, by, levels, *units[levels.unit], test_order(roles), roles, shared.get(levels.unit))
         for by, levels in load_levels(run, name).items()
         if levels.unit in units
     ]
