@@ -78,8 +78,11 @@ def test_missing_and_damaged_maps(monkeypatch, photos, capsys):
     (photos / "perfect" / "p002.npy").write_bytes(b"\x93NUMPY nonsense")
     maps = ("--maps", photos / "perfect", "--model", photos / "model")
     assert compare(monkeypatch, photos, *maps) == 2
-    assert "1 of 6 images have no map, the first is 'p001.png'" in (said := capsys.readouterr().err)
-    assert "--skip-bad" in said
+    said = capsys.readouterr().err
+    assert "1 of 6 images have no map in" in said and "the first is 'p001.png'" in said and "--skip-bad" in said
+    assert not (photos / "run").exists()  # nothing stands in the way of the corrected command
+    assert compare(monkeypatch, photos, *maps, "--dry-run") == 2
+    assert "1 of 6 images have no map in" in capsys.readouterr().err
     np.save(photos / "perfect" / "p001.npy", np.ones((4, 4, 5)))
     assert compare(monkeypatch, photos, *maps, "--resume") == 2
     assert "p001.npy' is no saliency map" in capsys.readouterr().err

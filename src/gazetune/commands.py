@@ -18,7 +18,7 @@ from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.loading import experiment_names, lay_over, load_data, load_experiment, name_and_path, other_data, parse
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
-from gazetune.plan import parts_of, print_plan, require_parts
+from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.training.loop import resolved_precision
@@ -101,15 +101,18 @@ def _execute(
     if dry_run:
         print_plan(experiment, run, partial(load_data, skip_bad=experiment.skip_bad))
         return None
-    if run.file(CONFIG).is_file() and not resume:
+    if run.file(CONFIG).is_file() and run.stages() and not resume:
         raise InputError(
-            f"'{run.path}' already holds a run. Go on with it: gazetune run {run.path} --resume, or choose "
-            f"another --output."
+            f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
+            f"has: gazetune run {run.path} --resume), or choose another --output."
         )
     load = _load_if_there if resume and not regrouped else load_data
     stimuli = load(experiment.data, experiment.skip_bad)
     if stimuli is not None:
         require_parts(experiment, parts_of(experiment, stimuli))
+        wrong = [] if resume else wrong_maps(experiment, stimuli)
+        if wrong:
+            raise InputError(wrong[0])
     job = _job(experiment, run, device, allow_code)
     if stimuli is None and not is_prepared(job, job.main):
         raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")

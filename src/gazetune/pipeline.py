@@ -199,7 +199,7 @@ def _take_in(job: Job, data: Prepared, entry: Entry, source: str) -> None:
         job.run.verify(stage)
         say(f"'{source}' is gone; {entry.key} is scored with the maps that the run holds")
         return
-    files = find_maps(source, ids)
+    files = find_maps(source, ids, job.experiment.skip_bad)
     inputs = {"maps": fingerprint([(image, sha256_file(path)) for image, path in files.items()]), **wanted} | VERSION
     work = partial(write_ready, job.run, folder, fingerprint(inputs), files, ids, size, job.experiment.skip_bad)
     job.run.stage(stage, inputs | {"source": place}, work)  # the shards do not say where they came from

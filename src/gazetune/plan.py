@@ -1,27 +1,29 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
 from gazetune.data.splits import NAMES, members, split_of
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment
+from gazetune.progress import say
 from gazetune.run import Run
+from gazetune.statistics.paired import FEWEST
 
 
 def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]) -> None:
     """Print the plan. Raises InputError at the end if something that the run needs is missing."""
     missing: list[str] = []
     print(f"experiment {experiment.name}, into {run.path}")
-    counts = _data(experiment, load, missing)
+    stimuli, counts = _data(experiment, load, missing)
+    if stimuli is not None:
+        missing += wrong_maps(experiment, stimuli)
     models: dict[str, Backbone | None] = {}
     for entry in experiment.entries():
         if entry.model.maps is not None:
-            there = Path(entry.model.maps).is_dir()
-            print(f"model {entry.key}: ready-made maps in {entry.model.maps}{'' if there else ' - missing'}")
-            missing += [] if there else [f"The folder of maps '{entry.model.maps}' does not exist."]
+            print(f"model {entry.key}: ready-made maps in {entry.model.maps}")
             continue
         weights = entry.model.start
         if weights not in models:
@@ -55,6 +57,21 @@ def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
             f"The split leaves no usable {' and no '.join(empty)} image ({{{rule}}}). Change it in the YAML or, for "
             f"example, with --set 'data.split={{rule: hash, train: 60, validation: 20, test: 20}}'."
         )
+    if counts["test"] < FEWEST:
+        say(f"warning: {counts['test']} test images are too few for a test; at least {FEWEST} are needed")
+
+
+def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:
+    """What is wrong with the folders of ready-made maps: not there, or no map for a test image."""
+    parts = split_of(stimuli, experiment.data.split)
+    tested = members(parts, "test", experiment.limit if "test" in experiment.limited else None)
+    ids, found = [stimuli.ids[i] for i in tested], []
+    for model in (m for m in experiment.models.values() if m.maps is not None):
+        try:
+            find_maps(str(model.maps), ids, experiment.skip_bad)
+        except InputError as reason:
+            found.append(str(reason))
+    return found
 
 
 def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
@@ -72,14 +89,16 @@ def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbon
         return None
 
 
-def _data(experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]) -> dict[str, int]:
+def _data(
+    experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]
+) -> tuple[Stimuli | None, dict[str, int]]:
     try:
         stimuli = load(experiment.data)
         counts = parts_of(experiment, stimuli)
     except InputError as reason:
         missing.append(str(reason))
         print(f"data {experiment.data.kind}: missing")
-        return {}
+        return None, {}
     split = ", ".join(f"{n} {name}" for name, n in counts.items())
     print(f"data {experiment.data.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
     try:
@@ -88,4 +107,4 @@ def _data(experiment: Experiment, load: Callable[[Data], Stimuli], missing: list
         missing.append(str(reason))
     if experiment.data.path:
         print(f"  from {experiment.data.path}")
-    return counts
+    return stimuli, counts

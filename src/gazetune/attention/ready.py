@@ -18,12 +18,14 @@ from gazetune.run import Run
 
 KINDS = (".png", ".npy")
 NO_MAP = "no map"
+MANY_ZEROS = 0.1  # share of pixels; ln of the epsilon in their place is what KL then measures
 
 
-def find_maps(folder: str | Path, ids: Sequence[str]) -> dict[str, Path]:
+def find_maps(folder: str | Path, ids: Sequence[str], skip_bad: bool = True) -> dict[str, Path]:
     """The file of each image that has one, named as the image with .png or .npy in place of its ending, or after it.
 
-    Raises InputError: no such folder, two files for one image, one file for two images, or no file for any.
+    Raises InputError: no such folder, two files for one image, one file for two images, no file for any or, unless
+    `skip_bad`, for one.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
@@ -51,9 +53,12 @@ def find_maps(folder: str | Path, ids: Sequence[str]) -> dict[str, Path]:
             f"No map in '{folder}' belongs to an image. Needed: PNG or NPY files named as the images, such as "
             f"'{Path(ids[0]).stem}.png'; {there}."
         )
-    unused = sum(map(len, files.values())) - len(found)
-    if unused:
-        say(f"{unused} files in '{folder}' belong to no image of this part of the data set")
+    missing = [image for image in ids if image not in found]
+    if missing and not skip_bad:
+        raise InputError(
+            f"{len(missing)} of {len(ids)} images have no map in '{folder}', the first is '{missing[0]}'. Add them, or "
+            f"go on without them with --skip-bad."
+        )
     return found
 
 
@@ -103,13 +108,8 @@ def write_ready(
     """
     why: dict[str, str] = {}
     sizes: dict[str, int] = {}
+    zeros: list[float] = []
     written = []
-    missing = [image for image in ids if image not in files]
-    if missing and not skip_bad:
-        raise InputError(
-            f"{len(missing)} of {len(ids)} images have no map, the first is '{missing[0]}'. Add them, or go on without "
-            f"them with --skip-bad."
-        )
     starts = range(0, len(ids), SHARD)
     for number, start in track(enumerate(starts), f"maps {folder.split('/')[-1]}", total=len(starts)):
         part = ids[start : start + SHARD]
@@ -126,12 +126,17 @@ def write_ready(
                 continue
             shape = f"{values.shape[1]}x{values.shape[0]}"
             sizes[shape] = sizes.get(shape, 0) + 1
+            zeros.append(float((values == 0).mean()))
             grid[i] = _on_grid(values, size)[0]
         name = f"{folder}/{number:05d}.safetensors"
         written.append(run.write_tensors(name, {"map": grid}, inputs=inputs))
     for shape, n in sizes.items():
         if shape != f"{size}x{size}":
             say(f"{n} of {len(ids)} maps of '{folder.split('/')[-1]}' are {shape}: resized to {size}x{size} (bilinear)")
-    written.append(run.write_json(f"{folder}/{READY}", {"sizes": sizes, "reasons": why}))
+    zero = sum(zeros) / len(zeros) if zeros else 0.0
+    if zero > MANY_ZEROS:
+        say(f"{zero:.0%} of the pixels of '{folder.split('/')[-1]}' are 0: its KL and information gain hang on epsilon")
+    about = {"sizes": sizes, "zero_share": zero, "reasons": why}
+    written.append(run.write_json(f"{folder}/{READY}", about))
     sweep(run, folder, written)
     return written
