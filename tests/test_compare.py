@@ -90,7 +90,16 @@ def test_missing_and_damaged_maps(monkeypatch, photos, capsys):
     assert compare(monkeypatch, photos, *maps, "--resume", "--skip-bad") == 0
     reasons = Run(photos / "run").images.query("model == 'perfect'").set_index("image")["reason"].dropna()
     assert reasons["p001.png"] == "no map" and reasons["p002.png"].startswith("unreadable map") and len(reasons) == 2
-    assert "2 images have no usable map" in (photos / "run" / "report.html").read_text()
+    page = (photos / "run" / "report.html").read_text()
+    assert "2 images have no usable map" in page and "perfect: 1 (no map)" in page and "(n = 4)" in page
+    run = Run(photos / "run")
+    counted = {(r["model"], r["reason"]): r["n"] for r in run.summary["reasons"]}
+    assert counted["perfect", "no map"] == counted["perfect", "unreadable map"] == 1
+    cell = next(a for a in run.summary["alignment"] if (a["model"], a["metric"]) == ("perfect", "cc"))
+    wide = run.images.pivot(index="image", columns="model", values="cc")[["perfect", "other_images", "human_half"]]
+    row, low, high = wide.dropna().mean()
+    assert (cell["n"], cell["share_n"]) == (4, 4)
+    assert cell["share_of_ceiling"] == pytest.approx((row - low) / (high - low), rel=1e-5)
 
 
 def test_negative_values_nan_and_infinity_are_said(monkeypatch, photos):

@@ -151,6 +151,16 @@ def test_no_image(fails, study):
     assert "1 of 24 images cannot be used" in said and "p005.png' cannot be read as an image" in said
 
 
+def test_no_fixation_at_all(fails, study):
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["models"] = {"before": settings["models"]["before"]}
+    settings["human"]["window_ms"] = [5000, 6000]
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    table = pd.read_csv(study / "study" / "fixations.csv").assign(onset_ms=100)
+    table.to_csv(study / "study" / "fixations.csv", index=False)
+    assert "No test image of 'table' has a usable fixation" in fails()
+
+
 def test_skip_bad(monkeypatch, study, capsys):
     (study / "study" / "images" / "p005.png").write_text("not a photo")
     whole = (study / "study" / "images" / "p006.png").read_bytes()

@@ -207,7 +207,8 @@ def test_shares_stand_below_the_means(seeds_run, tmp_path):
     metrics = {name: METRICS[name] for name in SMALL["metrics"]}
     write_report(run, "table", {"before": "reference"}, dict.fromkeys(seeds_run.summary["training"], ""), metrics)
     page = run.file("report.html").read_text()
-    assert page.count("<small>0%</small>") == page.count("<small>100%</small>") == 1
+    # of one image there is one observer: the prior has a score of all eight, a share over seven
+    assert page.count("<small>0% (n = 7)</small>") == page.count("<small>100%</small>") == 1
 
 
 def test_the_figure_has_its_points_beside_it(seeds_run):

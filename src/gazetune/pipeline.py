@@ -106,10 +106,15 @@ def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]
 
 
 def _some(data: Prepared, split: SplitName) -> None:
-    """Raises InputError if a split has no image that can be used."""
+    """Raises InputError if a split has no image that can be used, or none that anyone looked at."""
     if not len(data.rows(split)):
         raise InputError(
             f"The split leaves no usable {split} image of '{data.name}'. Check data.split in the experiment."
+        )
+    if not data.table["fixations"].iloc[data.rows(split)].any():
+        raise InputError(
+            f"No {split} image of '{data.name}' has a usable fixation, so nothing can be scored. Check the fixations "
+            "and the settings under `human` (window_ms, drop_first) that leave some out."
         )
 
 

@@ -77,6 +77,7 @@ def _dataset(
         "n": about["images"]["test"],
         "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. "
+        f"Scores missing: {_missing(summary, name, labels)}. "
         f"Records of the files left out: {records}.",
         "maps": [_ready(labels.get(key, key), about) for key, about in about["maps"].items()],
         "rows": table_rows(summary, name, labels, list(metrics)),
@@ -91,6 +92,15 @@ def _dataset(
         "biases": bias_tables(summary, name, labels),
         "people": people(summary, name, labels, metrics),
     }
+
+
+def _missing(summary: dict[str, Any], name: str, labels: Mapping[str, str]) -> str:
+    """How many images of which row have a score missing, and why."""
+    of = [r for r in summary["reasons"] if r["dataset"] == name]
+    return (
+        "; ".join(f"{ROWS.get(r['model'], labels.get(r['model'], r['model']))}: {r['n']} ({r['reason']})" for r in of)
+        or "none"
+    )
 
 
 def _ready(label: str, about: dict[str, Any]) -> str:

@@ -27,9 +27,10 @@ def p_value(p: float | None) -> str:
 def table_rows(
     summary: Mapping[str, Any], dataset: str, labels: Mapping[str, str], metrics: Sequence[str], spread: bool = True
 ) -> list[list[str]]:
-    """One row a model: its label, then the mean of each metric, ± SD with `spread`."""
+    """One row a model: its label, then the mean of each metric, ± SD with `spread`, and n where images are missing."""
     cells, shown = _cells(summary, dataset, labels, metrics)
-    return [[row_name(key, labels), *(_cell(cells.get((key, m)), spread) for m in metrics)] for key in shown]
+    whole = summary["datasets"][dataset]["images"]["test"]
+    return [[row_name(key, labels), *(_cell(cells.get((key, m)), spread, whole) for m in metrics)] for key in shown]
 
 
 def shares(
@@ -41,8 +42,15 @@ def shares(
     """
     cells, shown = _cells(summary, dataset, labels, list(metrics))
     ways = [name for name, metric in metrics.items() if _humans_beat_the_prior(cells, name, metric)]
-    found = [[cells.get((key, m), {}).get("share_of_ceiling") if m in ways else None for m in metrics] for key in shown]
-    return [["" if share is None else f"{share:z.0%}" for share in row] for row in found]
+    found = [[cells.get((key, m), {}) if m in ways else {} for m in metrics] for key in shown]
+    return [[_share(cell) for cell in row] for row in found]
+
+
+def _share(cell: Mapping[str, Any]) -> str:
+    """A share in per cent, with its n where that is lower than the mean's."""
+    share = cell.get("share_of_ceiling")
+    few = f" (n = {cell['share_n']})" if cell.get("share_n", cell.get("n")) != cell.get("n") else ""
+    return "" if share is None or share != share else f"{share:z.0%}{few}"
 
 
 def _humans_beat_the_prior(cells: Mapping[tuple[str, str], Mapping[str, Any]], name: str, metric: Metric) -> bool:
@@ -61,10 +69,11 @@ def _cells(
     return cells, [key for key in (*ROWS, *labels) if any((key, m) in cells for m in metrics)]
 
 
-def _cell(found: Mapping[str, Any] | None, spread: bool) -> str:
+def _cell(found: Mapping[str, Any] | None, spread: bool, whole: int) -> str:
     if found is None:
         return "–"
-    return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "")
+    few = f" (n = {found['n']})" if found["n"] < whole else ""
+    return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "") + few
 
 
 COMPARED = ("{} models were compared on the same images; nothing was trained.", "One model; nothing was trained.")

@@ -41,8 +41,9 @@ def write_tables(
         **about,
         "datasets": {name: {**_dataset(data), "maps": _ready(run, name, roles)} for name, data in prepared.items()},
         "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
-        "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles])).to_dict("records"),
+        "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles]), keyed(scores)).to_dict("records"),
         "tests": tests.to_dict("records"),
+        "reasons": _reasons(keyed(scores)),
     }
     written = [run.write_table("images", scores), run.write_table("tests", tests)]
     parts: dict[str, pd.DataFrame] = {}
@@ -83,21 +84,36 @@ def _dataset(prepared: Prepared) -> dict[str, Json]:
     }
 
 
+def _reasons(scores: pd.DataFrame) -> Json:
+    """How many test images of each data set and row have a score missing, by reason (to its first colon)."""
+    known = scores.dropna(subset=["reason"])
+    why = known["reason"].str.split(":", regex=False).str[0]
+    named = pd.DataFrame({"dataset": known["dataset"], "model": known["key"], "reason": why})
+    return named.groupby(["dataset", "model", "reason"], sort=False).size().reset_index(name="n").to_dict("records")
+
+
 def _ready(run: Run, name: str, keys: Collection[str]) -> dict[str, Json]:
     """Of the models that are ready-made maps: the sizes of their files, and why an image has none."""
     files = {key: f"{maps_folder(name, key)}/{READY}" for key in keys}
     return {key: run.json(file) for key, file in files.items() if run.file(file).is_file()}
 
 
-def _with_share(means: pd.DataFrame) -> pd.DataFrame:
-    """The means with `share_of_ceiling`: of the way from the centre prior to humans by halves, over the same images."""
-    shares = pd.Series(float("nan"), index=means.index)
-    for _, part in means.groupby(["dataset", "metric"], sort=False):
-        known = part.set_index("model")["mean"]
-        prior = next((row for row in PRIORS if row in known), None)
-        if prior is not None and CEILING in known:
-            shares[part.index] = share_of_ceiling(part["mean"], known[prior], known[CEILING])
-    return means.assign(share_of_ceiling=shares)
+def _with_share(means: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """The means with `share_of_ceiling`: of the way from the centre prior to humans by halves, and `share_n`.
+
+    Over the share_n images where the row, the prior and the humans all have a value.
+    """
+    found = means.assign(share_of_ceiling=float("nan"), share_n=0)
+    for (dataset, metric), part in means.groupby(["dataset", "metric"], sort=False):
+        wide = scores[scores["dataset"] == dataset].pivot(index="image", columns="key", values=metric)
+        prior = next((row for row in PRIORS if row in set(part["model"])), None)
+        if prior is None or CEILING not in set(part["model"]):
+            continue
+        for i, key in part["model"].items():
+            row, low, high = wide[[key, prior, CEILING]].set_axis(list("abc"), axis=1).dropna().mean()
+            found.loc[i, "share_of_ceiling"] = float(share_of_ceiling(row, low, high))
+            found.loc[i, "share_n"] = int(wide[[key, prior, CEILING]].notna().all(axis=1).sum())
+    return found
 
 
 def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
