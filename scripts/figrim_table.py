@@ -2,12 +2,11 @@
 
     python scripts/figrim_table.py FIGRIM_OBJECTS OUTPUT --phase enc
     python scripts/human_biases.py OUTPUT --contrasts scripts/figrim_contrasts.yaml
-    gazetune biases RUN --data table:figrim=OUTPUT    # of a run whose models are maps for its images
 
 FIGRIM_OBJECTS holds `fixations.csv.gz` (image, scene, observer, phase, order, x, y) and `objects.jsonl.gz` (image,
 object_id, name, deleted, x, y), made from targetData/allImages_release.mat of github.com/cvzoya/figrim. There are no
-photos, so every row names the frame of 1000x1000. Which of the 828 names are animate, inanimate or neither is written
-in `figrim_names.csv` beside this script (name, kind) and explained in docs/biases.md. `phase` is enc (first viewing), rec or rec2 (repeats), or all.
+photos, so every row names the frame of 1000x1000. `phase` is enc (first viewing), rec or rec2 (repeats), or all. Which
+of the 828 names are animate, inanimate or neither is written in `figrim_names.csv` beside this script (docs/biases.md).
 Bylinskii, Isola, Bainbridge, Torralba & Oliva (2015), Vision Research 116, 165-178.
 """
 

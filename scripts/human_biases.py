@@ -2,10 +2,10 @@
 
     python scripts/human_biases.py STUDY [--sigma 15] [--contrasts FILE.yaml] [--output FOLDER]
 
-STUDY holds fixations.csv and objects.csv (docs/data.md). Rows: humans, the centre Gaussian and the mean map of the other
-images, over which the contrasts are reported too. FILE.yaml has contrasts of your own, as in an experiment
-(docs/biases.md). Prints each contrast within each row, over the mean map, and who was left out; writes all tables as
-CSVs to FOLDER, by default STUDY/biases.
+STUDY holds fixations.csv and objects.csv (docs/data.md). Rows: humans, the centre Gaussian and the mean map, both of
+the other images; contrasts are also reported over the mean map. FILE.yaml has contrasts of your own, as in an
+experiment (docs/biases.md). Prints each contrast within each row, over the mean map, and who was left out; writes all
+tables as CSVs to FOLDER, by default STUDY/biases.
 """
 
 import argparse
@@ -23,10 +23,13 @@ from gazetune.biases import Contrast
 from gazetune.biases.analyse import BiasTables, analyse
 from gazetune.data.table import load_table
 from gazetune.errors import InputError
-from gazetune.maps import MAP_SIZE, Human, densities, grid_points
+from gazetune.maps import Human, densities, grid_points
+from gazetune.metrics.score import Maps
 from gazetune.priors import of_others
 from gazetune.report.biases import bias_tables
 from gazetune.tables.rows import GAUSSIAN, HUMAN, OTHERS
+
+TABLES = ("contrasts", "objects", "sparsity", "tests", "means", "exclusions")
 
 
 def human_biases(study: Path, sigma_px: float = 15.0, own: dict[str, Contrast] | None = None) -> BiasTables:
@@ -40,10 +43,7 @@ def human_biases(study: Path, sigma_px: float = 15.0, own: dict[str, Contrast] |
     points = grid_points(stimuli, Human(sigma_px=sigma_px))
     priors = of_others(points)
 
-    def of_all(prior):  # one map for all images, or one each
-        return lambda index: prior(index).expand(len(index), MAP_SIZE, MAP_SIZE)
-
-    rows = {HUMAN: partial(densities, points), GAUSSIAN: of_all(priors.gaussian), OTHERS: of_all(priors.mean_map)}
+    rows: dict[str, Maps] = {HUMAN: partial(densities, points), GAUSSIAN: priors.gaussian, OTHERS: priors.mean_map}
     return analyse(stimuli, rows, own, prior=OTHERS)
 
 
@@ -86,6 +86,6 @@ if __name__ == "__main__":
     show(tables, Console())
     output = given.output or given.study / "biases"
     output.mkdir(parents=True, exist_ok=True)
-    for name in ("contrasts", "objects", "sparsity", "tests", "means", "exclusions"):
+    for name in TABLES:
         getattr(tables, name).to_csv(output / f"{name}.csv", index=False)
     print(f"all tables: {output}")
