@@ -1,11 +1,12 @@
 """FIGRIM as a study of your own: its fixations and named outlines as the two tables that `table` reads.
 
     python scripts/figrim_table.py FIGRIM_OBJECTS OUTPUT --phase enc
-    gazetune biases RUN --data table:figrim=OUTPUT
+    python scripts/human_biases.py OUTPUT --contrasts scripts/figrim_contrasts.yaml
 
 FIGRIM_OBJECTS holds `fixations.csv.gz` (image, scene, observer, phase, order, x, y) and `objects.jsonl.gz` (image,
 object_id, name, deleted, x, y), made from targetData/allImages_release.mat of github.com/cvzoya/figrim. There are no
-photos, so every row names the frame of 1000x1000. `phase` is enc (first viewing), rec or rec2 (repeats), or all.
+photos, so every row names the frame of 1000x1000. `phase` is enc (first viewing), rec or rec2 (repeats), or all. Which
+of the 828 names are animate, inanimate or neither is written in `figrim_names.csv` beside this script (docs/biases.md).
 Bylinskii, Isola, Bainbridge, Torralba & Oliva (2015), Vision Research 116, 165-178.
 """
 
@@ -18,11 +19,9 @@ import pandas as pd
 from pycocotools import mask as rle
 
 FRAME = 1000
-# the names of living things among the 828 names of outlines; pictures and statues of them are things
-ANIMATE = {
-    "person", "people", "man", "woman", "boy", "child", "children", "baby", "person walking", "person standing",
-    "animal", "animals", "bird", "cat", "cow", "cows", "dog", "fish", "goat", "horse", "horses", "sheep",
-}  # fmt: skip
+NAMES = Path(__file__).with_name("figrim_names.csv")
+# names of no kind are inanimate things; of a likeness, scenery or an unclear name neither is said
+ANIMATE = {"animate": "true", "likeness": "", "scenery": "", "unclear": ""}
 
 
 def fixations(source: Path, phase: str) -> pd.DataFrame:
@@ -37,12 +36,13 @@ def objects(source: Path) -> pd.DataFrame:
     """One row an outline that was not deleted and has a pixel in the picture; corners outside stay, and are cut off."""
     with gzip.open(source / "objects.jsonl.gz", "rt", encoding="utf-8") as lines:
         outlines = [json.loads(line) for line in lines]
+    kinds = pd.read_csv(NAMES, index_col="name")["kind"].to_dict()
     rows = [
         {
             "image": one["image"],
             "object": f"{one['image']}/{one['object_id']}",
             "category": one["name"].strip(),
-            "animate": str(one["name"].strip().lower() in ANIMATE).lower(),
+            "animate": ANIMATE.get(kinds.get(one["name"].strip().lower(), ""), "false"),
             "outline": ", ".join(f"{x:g} {y:g}" for x, y in zip(one["x"], one["y"], strict=True)),
         }
         for one in outlines
@@ -66,4 +66,6 @@ if __name__ == "__main__":
     seen, named = fixations(given.source, given.phase), objects(given.source)
     seen.to_csv(given.output / "fixations.csv", index=False)
     named.to_csv(given.output / "objects.csv", index=False)
+    said = named["animate"].map({"true": "animate", "false": "inanimate", "": "neither"}).value_counts()
     print(f"{len(seen):,} fixations and {len(named):,} outlines of {named['image'].nunique()} images, {given.output}")
+    print(", ".join(f"{said[kind]:,} {kind}" for kind in ("animate", "inanimate", "neither")))

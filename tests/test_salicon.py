@@ -414,6 +414,6 @@ def test_figrim_comes_as_a_table(tmp_path):
     stimuli = load_table(tmp_path)
     assert len(stimuli) == 630 and len(stimuli.fixations) == 182_535 and stimuli[0].path is None
     objects = [one for stimulus in stimuli for one in stimulus.objects]
-    assert len(objects) == 8174 and sum(bool(one.animate) for one in objects) == 332
+    assert len(objects) == 8174 and sum(bool(one.animate) for one in objects) == 368
     assert {(one.width, one.height) for one in stimuli} == {(1000, 1000)}
     assert all(one.decode().sum() == one.area_px2 > 0 for one in objects[:50])
