@@ -90,11 +90,16 @@ def test_between(
 
 
 def _turned(test: Mapping[str, Any]) -> dict[str, Any]:
-    signs = {k: None if test[k] is None else -test[k] for k in ("difference", "t", "d")}
-    low, high = test["ci_low"], test["ci_high"]
-    ends = {"ci_low": None if high is None else -high, "ci_high": None if low is None else -low}
+    signs = {k: _minus(test[k]) for k in ("difference", "t", "d")}
+    ends = {"ci_low": _minus(test["ci_high"]), "ci_high": _minus(test["ci_low"])}
     means = {"mean_first": test["mean_second"], "mean_second": test["mean_first"]}
     return {**test, **signs, **ends, **means, "first": test["second"], "second": test["first"]}
+
+
+def _minus(value: float | str | None) -> float | str | None:
+    if isinstance(value, str):  # JSON has no infinity
+        return value.removeprefix("-") if value.startswith("-") else f"-{value}"
+    return None if value is None else -value
 
 
 def in_question(roles: Mapping[str, str]) -> list[str]:
