@@ -111,7 +111,7 @@ def _moments(points: Points) -> Float64[np.ndarray, "image 5"]:
         part = points.take(index)
         image, weight = image_of(part), part.weight.astype(np.float64)
         row, column = part.row.astype(np.float64), part.column.astype(np.float64)
-        for k, factor in enumerate((1.0, row, row**2, column, column**2)):
+        for k, factor in enumerate((np.ones_like(row), row, row**2, column, column**2)):
             moments[index, k] = np.bincount(image, weights=weight * factor, minlength=len(index))
     return moments
 
