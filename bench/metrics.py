@@ -1,20 +1,24 @@
-"""Speed and memory of the metrics, side by side with pysaliency 0.2.22 and scipy in one process.
+"""Speed and memory of the metrics, side by side with pysaliency 0.2.22 and scipy.
 
     python -m venv BENCH && BENCH/bin/pip install -c constraints.txt -e . pysaliency==0.2.22 "setuptools<81"
     BENCH/bin/python bench/metrics.py                 (an environment of its own; never gazetune's)
 
-Generated maps of 224x224 with 500 fixations each. Ours and theirs take turns; every figure is the median of the
-rounds with the lowest and the highest, and a ratio is taken within its round, so that a busy machine slows both.
+Generated maps of 224x224 with 500 fixations each. Ours and theirs take turns, pysaliency in a process of its own; every
+figure is the median of the rounds with the lowest and the highest, and a ratio is taken within its round, so that a
+busy machine slows both. Processor time is that of all threads.
 """
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,8 +29,12 @@ from gazetune.metrics import METRICS
 from gazetune.metrics.score import by_batch, score_points
 from gazetune.priors import of_training
 
+# pysaliency is imported only where it is compared with: the memory measured is gazetune's alone
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("tests", "scripts")]
+
 SIZE, FIXATIONS, SIGMA_PX = 224, 500, 15.0
 FIVE = {name: METRICS[name] for name in ("cc", "nss", "auc_judd", "kl", "sim")}
+FEW = 50  # of them pysaliency gets in each round
 MAPS = 250  # kept in memory; 5,000 maps are these, twenty times
 
 
@@ -38,7 +46,8 @@ def generated(n: int) -> Points:
         for part in np.array_split(np.arange(len(cells)), max(1, n // 1000)):
             cells[part] = np.clip(rng.normal(SIZE / 2, SIZE / 6, len(part)), 0, SIZE - 1)
     offsets = np.arange(n + 1, dtype=np.int64) * FIXATIONS
-    ones, observer = np.ones(n * FIXATIONS, np.float32), np.zeros(n * FIXATIONS, np.int32)
+    ones = np.broadcast_to(np.float32(1), n * FIXATIONS)  # as grid_points makes it
+    observer = np.zeros(n * FIXATIONS, np.int32)
     return Points(row, column, ones, observer, offsets, np.full((n, 2), SIGMA_PX, np.float32), SIZE)
 
 
@@ -59,46 +68,104 @@ def spread(values: list[float], digits: int) -> str:
     return f"{np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def against_pysaliency(rounds: int, repeats: int) -> None:
-    """All five metrics; both sides get attention maps, density maps and fixations ready-made."""
-    setattr(np, "trapz", np.trapezoid)  # noqa: B010  # pysaliency 0.2.22 calls it by its old name
+def timed(function: Callable[[], object], n: int) -> tuple[float, float]:
+    """Wall time and processor time of all threads, in ms for each of n maps."""
+    wall, busy = time.perf_counter(), time.process_time()
+    function()
+    return 1000 * (time.perf_counter() - wall) / n, 1000 * (time.process_time() - busy) / n
+
+
+def theirs_by_call(human: np.ndarray, attention: np.ndarray, points: Points) -> dict[str, Callable[[], object]]:
+    """pysaliency's functions of arrays, map by map; each gets float64 maps and whatever else it takes ready-made."""
     from pysaliency.metrics import CC, NSS, SIM, MIT_KLDiv
     from pysaliency.roc import general_roc
 
-    points, maps = generated(MAPS), attention(MAPS)
-    human, fixations = densities(points), counts(points)
-    given = {"attention": maps, "density": human, "fixations": fixations}
+    n = range(len(attention))
+    place = [slice(i * FIXATIONS, (i + 1) * FIXATIONS) for i in n]
+    row, column = ([values[p].astype(int) for p in place] for values in (points.row, points.column))
+    unseen = [np.ones((SIZE, SIZE), bool) for _ in n]
+    for i in n:
+        unseen[i][row[i], column[i]] = False
+    return {
+        "cc": lambda: [CC(attention[i], human[i]) for i in n],
+        "nss": lambda: [NSS(attention[i], column[i], row[i]).mean() for i in n],
+        "auc_judd": lambda: [
+            general_roc(attention[i][row[i], column[i]], attention[i][unseen[i]], judd=1)[0] for i in n
+        ],
+        "kl": lambda: [MIT_KLDiv(attention[i], human[i]) for i in n],
+        "sim": lambda: [SIM(attention[i], human[i]) for i in n],
+    }
 
-    def score_batch(index: np.ndarray) -> None:
-        part = slice(int(index[0]), int(index[-1]) + 1)
-        for metric in FIVE.values():
-            metric.function(*(given[need][part] for need in metric.needs))
 
-    def ours(times: int) -> None:
-        for _ in range(times):
-            by_batch(score_batch, MAPS)
+def theirs_by_model(human: np.ndarray, attention: np.ndarray, fixations: np.ndarray) -> dict[str, Callable[[], object]]:
+    """pysaliency's models, as its users call them; AUC_Judd adds its noise against ties, which is its default."""
+    from make_saliency_fixture import Given, as_pysaliency
 
-    def theirs(n: int) -> None:
-        for i in range(n):
-            a, d = maps[i].double().numpy(), human[i].double().numpy()
-            own = slice(i * FIXATIONS, (i + 1) * FIXATIONS)
-            row, column = points.row[own], points.column[own]
-            CC(a, d), SIM(a, d), MIT_KLDiv(a, d), NSS(a, column, row).mean()
-            general_roc(a[row, column], a[fixations[i].numpy() == 0], judd=1)
+    stimuli, seen = as_pysaliency(fixations)
+    model, gold = Given(attention), Given(human)
+    e = 2.2204e-16
+    mit = {"minimum_value": 0, "log_regularization": e, "quotient_regularization": e}
+    return {
+        "cc": lambda: model.CCs(stimuli, gold),
+        "nss": lambda: model.NSSs(stimuli, seen),
+        "auc_judd": lambda: model.AUC_Judd(stimuli, seen),
+        "kl": lambda: model.KLDivs(stimuli, gold, **mit),
+        "sim": lambda: model.SIMs(stimuli, gold),
+    }
 
-    few = 50
+
+@cache
+def theirs() -> tuple[dict[str, Callable[[], object]], dict[str, Callable[[], object]]]:
+    """Both ways of calling pysaliency on the first maps."""
+    import make_saliency_fixture  # noqa: F401  # gives numpy the old name of its trapezoid, which pysaliency calls
+
+    points, maps = generated(MAPS), attention(FEW)
+    human = densities(points, np.arange(FEW)).double().numpy()
+    fixations = counts(points, np.arange(FEW)).long().numpy()
+    maps = maps.double().numpy()
+    return theirs_by_call(human, maps, points), theirs_by_model(human, maps, fixations)
+
+
+def time_of_theirs(way: int, name: str) -> tuple[float, float]:
+    """Runs in a process of its own, in which gazetune's scoring has not told the C library to keep freed memory."""
     with np.errstate(all="ignore"):
-        ours(1), theirs(2)  # compiled by numba on the first call
-        found = [
-            (seconds(lambda: ours(repeats)) / repeats / MAPS, seconds(lambda: theirs(few)) / few) for _ in range(rounds)
-        ]
-    print(f"five metrics, pysaliency / ours: {spread([t / o for o, t in found], 1)} times as fast")
-    print(f"  ours, 5,000 maps: {spread([5000 * o for o, _ in found], 1)} s")
-    busy = [5000 * seconds(lambda: ours(1), time.process_time) / MAPS for _ in range(rounds)]
-    print(f"  ours, 5,000 maps, processor time of both threads: {spread(busy, 1)} s")
-    print(f"  pysaliency, ms a map: {spread([1000 * t for _, t in found], 1)}")
-    busy = [1000 * seconds(lambda: theirs(few), time.process_time) / few for _ in range(rounds)]
-    print(f"  pysaliency, processor time, ms a map: {spread(busy, 1)}")
+        return timed(theirs()[way][name], FEW)
+
+
+def against_pysaliency(rounds: int) -> None:
+    """Each of the five metrics; both sides get attention maps, density maps and fixations ready-made."""
+    points, maps = generated(MAPS), attention(MAPS)
+    given = {"attention": maps, "density": densities(points), "fixations": counts(points)}
+
+    def score_batch(names: tuple[str, ...], index: np.ndarray) -> None:
+        part = slice(int(index[0]), int(index[-1]) + 1)
+        for name in names:
+            FIVE[name].function(*(given[need][part] for need in FIVE[name].needs))
+
+    def ours(*names: str) -> object:
+        return by_batch(partial(score_batch, names), MAPS)
+
+    found = []
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        for _ in range(rounds + 1):
+            one = {
+                name: (
+                    timed(partial(ours, name), MAPS),
+                    *(other.submit(time_of_theirs, w, name).result() for w in (0, 1)),
+                )
+                for name in FIVE
+            }
+            sums = [tuple(map(sum, zip(*side, strict=True))) for side in zip(*one.values(), strict=True)]
+            found.append({**one, "together": (timed(partial(ours, *FIVE), MAPS), *sums[1:])})
+    del found[0]  # compiled by numba on the first call
+    print(f"ms a map, median (lowest to highest) of {rounds} rounds; ours on {torch.get_num_threads()} threads")
+    for clock, what in enumerate(("wall time", "processor time")):
+        print(f"{what:15}{'ours':>22}{'pysaliency, functions':>26}{'ratio':>20}{'pysaliency, models':>26}{'ratio':>20}")
+        for name in (*FIVE, "together"):
+            o, c, m = ([r[name][side][clock] for r in found] for side in range(3))
+            ratios = [spread([t / own for t, own in zip(x, o, strict=True)], 1) for x in (c, m)]
+            print(f"  {name:13}{spread(o, 2):>22}{spread(c, 2):>26}{ratios[0]:>20}{spread(m, 2):>26}{ratios[1]:>20}")
+        print(f"  5,000 maps, all five: {spread([5 * r['together'][0][clock] for r in found], 1)} s")
 
 
 def whole_scoring(rounds: int) -> None:
@@ -134,20 +201,19 @@ def against_scipy(rounds: int) -> None:
         return by_batch(partial(densities, points), MAPS)
 
     difference = np.abs(torch.cat(ours())[:few].numpy() - loop()).max()
-    found = [(seconds(ours) / MAPS, seconds(loop) / few) for _ in range(rounds)]
-    print(f"density maps, scipy loop / ours: {spread([t / o for o, t in found], 1)} times as fast")
-    print(
-        f"  ours, ms a map: {spread([1000 * o for o, _ in found], 2)}; scipy: {spread([1000 * t for _, t in found], 2)}"
-    )
+    found = [(timed(ours, MAPS), timed(loop, few)) for _ in range(rounds)]
+    for clock, what in enumerate(("wall time", "processor time")):
+        own, others = ([r[side][clock] for r in found] for side in range(2))
+        ratio = spread([t / o for o, t in zip(own, others, strict=True)], 1)
+        print(f"density maps, {what}, scipy loop / ours: {ratio} times as fast")
+        print(f"  ours, ms a map: {spread(own, 2)}; scipy: {spread(others, 2)}")
     print(f"  largest difference of the 0..1 maps: {difference:.1e}")
 
 
 def peak_of(n: int) -> dict[str, float]:
     """Peak memory of scoring n images in a process of its own, in MB, and what the fixations themselves take."""
-    code = (
-        f"import sys; sys.argv = ['metrics.py', '--peak', '{n}']; exec(compile(open({__file__!r}).read(), 'm', 'exec'))"
-    )
-    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    command = [sys.executable, __file__, "--peak", str(n)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def peak(n: int) -> None:
@@ -156,14 +222,14 @@ def peak(n: int) -> None:
     priors = of_training(points)
     score_points(lambda index: upsampled(grids[torch.from_numpy(index % MAPS)], SIZE), points, priors, METRICS)
     columns = (points.row, points.column, points.weight, points.observer, points.offsets, points.sigma_px)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps({"peak": most, "data": sum(c.nbytes for c in columns) / 1e6}))
+    # Linux; getrusage would give the peak of the process that started this one, if that was higher
+    most = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
+    print(json.dumps({"peak": most, "data": sum(c.nbytes for c in columns if 0 not in c.strides) / 1e6}))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--repeats", type=int, default=2, help="passes over the 250 maps in a round")
     parser.add_argument("--skip-memory", action="store_true")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -171,11 +237,12 @@ if __name__ == "__main__":
         peak(arguments.peak)
         sys.exit()
     torch.set_num_threads(2)
-    against_pysaliency(arguments.rounds, arguments.repeats)
+    against_pysaliency(arguments.rounds)
     whole_scoring(arguments.rounds)
     against_scipy(arguments.rounds)
     if not arguments.skip_memory:
         small, large = peak_of(5_000), peak_of(20_000)
         print(f"peak memory, 20,000 / 5,000 images: {large['peak'] / small['peak']:.3f}")
-        print(f"  {small['peak']:.0f} and {large['peak']:.0f} MB")
-        print(f"  of which the fixations themselves, 12 bytes each: {small['data']:.0f} and {large['data']:.0f} MB")
+        without = [one["peak"] - one["data"] for one in (large, small)]
+        print(f"  {small['peak']:.0f} and {large['peak']:.0f} MB; without the fixations {without[0] / without[1]:.3f}")
+        print(f"  of which the fixations themselves, 8 bytes each: {small['data']:.0f} and {large['data']:.0f} MB")

@@ -1,6 +1,7 @@
 """Fixations to density maps, and what every map goes through: blur, normalise, resize."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -111,7 +112,8 @@ def grid_points(stimuli: Stimuli, human: Human | None = None, size: int = MAP_SI
         # in float32 a coordinate just below the edge may have been rounded up to it
         row=np.minimum(np.floor(seen.y.astype(np.float64) * size / height), size - 1).astype(np.int16),
         column=np.minimum(np.floor(seen.x.astype(np.float64) * size / width), size - 1).astype(np.int16),
-        weight=np.ones(len(seen), np.float32) if weight is None else weight.astype(np.float32),
+        # counts: one number seen as a column, 4 bytes a fixation less
+        weight=np.broadcast_to(np.float32(1), len(seen)) if weight is None else weight.astype(np.float32),
         observer=seen.observer.astype(np.int32),
         offsets=offsets,
         sigma_px=sigma.astype(np.float32),
@@ -130,6 +132,7 @@ def counts(points: Points, index: Int[np.ndarray, " image"] | None = None) -> Fl
     return torch.from_numpy(summed.astype(np.float32)).view(len(index), points.size, points.size)
 
 
+@lru_cache(maxsize=16)  # making one takes as long as filtering a map with it
 def gaussian_matrix(size: int, sigma_px: float) -> Float[Tensor, "size size"]:
     """The 1-d Gaussian filter as a matrix: zero beyond the edge, cut at 4 sigma, kernel sum 1 (float64).
 

@@ -105,10 +105,15 @@ def centre_gaussian(points: Points) -> Float[Tensor, "height width"]:
 
 def _moments(points: Points) -> Float64[np.ndarray, "image 5"]:
     """Per image: the sum of weights, and of weight x row, row^2, column, column^2."""
-    weight, image = points.weight.astype(np.float64), image_of(points)
-    row, column = points.row.astype(np.float64), points.column.astype(np.float64)
-    factors = (np.ones_like(row), row, row**2, column, column**2)
-    return np.stack([np.bincount(image, weights=weight * f, minlength=len(points)) for f in factors], axis=1)
+    moments = np.empty((len(points), 5))
+    for start in range(0, len(points), BATCH):  # float64 columns of all points would be larger than the points
+        index = np.arange(start, min(start + BATCH, len(points)))
+        part = points.take(index)
+        image, weight = image_of(part), part.weight.astype(np.float64)
+        row, column = part.row.astype(np.float64), part.column.astype(np.float64)
+        for k, factor in enumerate((np.ones_like(row), row, row**2, column, column**2)):
+            moments[index, k] = np.bincount(image, weights=weight * factor, minlength=len(index))
+    return moments
 
 
 def _gaussian(moments: Float64[np.ndarray, " 5"], size: int) -> Float[Tensor, "size size"]:

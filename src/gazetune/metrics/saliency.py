@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gazetune.maps import is_constant, min_max, sum_to_one
+from gazetune.maps import CONSTANT, is_constant
 from gazetune.metrics.information import distribution, entropy_bits, information_gain, kl, kl_reverse
 from gazetune.metrics.ranks import auc, auc_judd, sauc
 
@@ -60,7 +60,7 @@ def nss(attention: Maps, fixations: Maps, ddof: int = 0, duplicates: bool = True
         duplicates: a pixel fixated twice counts twice (Tuebingen, pysaliency); MIT: once.
     """
     centred = _centred(attention)
-    spread = (_dot(centred, centred) / (centred[0].numel() - ddof)).sqrt()
+    spread = _norm(centred) / (centred[0].numel() - ddof) ** 0.5
     weights = fixations if duplicates else (fixations > 0).to(attention.dtype)
     return (_dot(centred, weights) / weights.sum((1, 2)) / spread).float()
 
@@ -70,7 +70,10 @@ def sim(attention: Maps, density: Maps) -> Scores:
 
     MIT: the same. pysaliency shifts a map only if it has negative values: the same for maps whose minimum is 0.
     """
-    return torch.minimum(sum_to_one(min_max(attention)), sum_to_one(min_max(density))).sum((1, 2)).float()
+    a, d = _from_zero(attention), _from_zero(density)
+    a_total, d_total = a.sum((1, 2)), d.sum((1, 2))
+    overlap = torch.minimum(a.mul_((d_total / a_total)[:, None, None]), d)  # both at the scale of the human map
+    return (overlap.sum((1, 2)) / d_total).float()
 
 
 def _centred(maps: Maps) -> Maps:
@@ -79,12 +82,23 @@ def _centred(maps: Maps) -> Maps:
     return maps - torch.where(is_constant(maps)[:, None, None], torch.nan, mean)
 
 
+def _from_zero(maps: Maps) -> Maps:
+    """Each map less its minimum; NaN where it is constant."""
+    low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    constant = high - low <= CONSTANT * high.abs()
+    return maps - torch.where(constant, torch.nan, low)[:, None, None]
+
+
 def _dot(a: Shared, b: Shared) -> Float[Tensor, " #image"]:
     return (a * b).sum((1, 2))
 
 
+def _norm(maps: Maps) -> Scores:
+    return torch.linalg.vector_norm(torch.linalg.vector_norm(maps, dim=2), dim=1)  # by rows: ten times as precise
+
+
 def _correlation(a: Maps, b: Maps) -> Scores:
-    return _dot(a, b) / (_dot(a, a) * _dot(b, b)).sqrt()
+    return _dot(a, b) / (_norm(a) * _norm(b))
 
 
 def _residual(maps: Maps, prior: Shared) -> Maps:

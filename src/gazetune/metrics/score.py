@@ -16,7 +16,8 @@ from gazetune.metrics import METRICS, Metric
 from gazetune.priors import Priors, of_training
 from gazetune.progress import track
 
-BATCH = 16  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
+BATCH = 8  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
+LARGE_BLOCK_BYTES = 31 * 2**20
 
 NEGATIVE = "negative values"  # the map is no distribution: KL and information gain are NaN, the others are not
 
@@ -37,8 +38,9 @@ def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> lis
     threads. Shows progress, in batches, if told what is done.
 
     Each batch keeps to one thread: threads that share every small operation wait for each other far longer than they
-    work, above all on a busy machine, and numpy's sort would use one anyway.
+    work, above all on a busy machine, and numpy's operations would use one anyway.
     """
+    _keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -47,6 +49,16 @@ def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> lis
             return list(track(results, what, -(-n // BATCH)) if what else results)
     finally:
         torch.set_num_threads(threads)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep the memory of a map for the next one.
+
+    glibc gives large blocks back to the system when they are freed, and the system clears each page that it hands out
+    again: half of all time of scoring. It keeps blocks up to the size of the largest that was freed, at most 32 MiB
+    (mallopt(3), M_MMAP_THRESHOLD, "dynamic"), so one such block is freed here. Elsewhere this does nothing.
+    """
+    torch.empty(LARGE_BLOCK_BYTES, dtype=torch.uint8)
 
 
 def score_points(
