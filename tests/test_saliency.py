@@ -155,6 +155,42 @@ def test_fast_auc_equals_the_plain_one(seed, ties, single):
         assert np.abs(fast - plain_auc(attention, positives, elsewhere)).max() < 1e-6
 
 
+@given(SEEDS, st.sampled_from([1e-3, 1.0, 1e3]), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_auc_is_exact_where_nearly_all_values_share_a_bin(seed, offset, single):
+    attention, _, fixations = scene(seed, n=4)
+    attention = attention.clone() - 0.5 + offset
+    attention[:3, 5, 5] += 1e5 * offset  # one value far above all others; the fourth map has none
+    attention = attention.float() if single else attention
+    elsewhere, once = scene(seed + 1)[2].sum(0, keepdim=True), (fixations > 0).double()
+    assert np.abs(auc_judd(attention, fixations).numpy() - plain_auc(attention, once, 1 - once)).max() < 1e-6
+    assert np.abs(sauc(attention, fixations, elsewhere).numpy() - plain_auc(attention, once, elsewhere)).max() < 1e-6
+    each = torch.cat([auc_judd(a[None], f[None], mit=True) for a, f in zip(attention, fixations, strict=True)])
+    assert torch.equal(each, auc_judd(attention, fixations, mit=True))  # the neighbours in a batch do not matter
+
+
+def test_unusable_maps_leave_the_others_of_their_batch_alone():
+    attention, _, fixations = scene(0, n=6)
+    alone = auc_judd(attention, fixations)
+    attention[0, 3, 3], attention[1, 3, 3], attention[2] = torch.nan, torch.inf, 0.3
+    fixations[3] = 0
+    found = auc_judd(attention, fixations)
+    assert found[:4].isnan().all() and torch.equal(found[4:], alone[4:])
+    assert torch.equal(sauc(attention, fixations, fixations.sum(0, keepdim=True)).isnan(), found.isnan())
+
+
+@pytest.mark.parametrize("metric", [kl, sim, cc])
+def test_gradients_are_those_of_finite_differences(metric):
+    attention, density, _ = (m[:, :5, :6] for m in scene(0, n=2))
+    attention = attention.clone().requires_grad_()
+    metric(attention, density).sum().backward()
+    step = torch.zeros_like(attention)
+    step[:, 2, 3] = 1e-3 if metric is not kl else 1e-6
+    with torch.no_grad():
+        slope = (metric(attention + step, density) - metric(attention - step, density)) / (2 * step[0, 2, 3])
+    assert torch.allclose(slope.double(), attention.grad[:, 2, 3], rtol=1e-2, atol=1e-3)
+
+
 def test_mits_trapezoid_by_hand():
     attention = torch.tensor([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
     fixations = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [0.0, 3.0]]])

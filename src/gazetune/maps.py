@@ -132,7 +132,7 @@ def counts(points: Points, index: Int[np.ndarray, " image"] | None = None) -> Fl
     return torch.from_numpy(summed.astype(np.float32)).view(len(index), points.size, points.size)
 
 
-@lru_cache(maxsize=16)  # making one takes as long as filtering a map with it
+@lru_cache(maxsize=16)  # every batch of a data set asks for the same one; not to be written to
 def gaussian_matrix(size: int, sigma_px: float) -> Float[Tensor, "size size"]:
     """The 1-d Gaussian filter as a matrix: zero beyond the edge, cut at 4 sigma, kernel sum 1 (float64).
 
