@@ -1,6 +1,7 @@
 """What tuning costs: Bayes factors on Jeffreys' scale against the scale of their prior (the paper's Figure 4B)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,12 +69,12 @@ def _line(panel: Axes, line: pd.DataFrame, label: str, colour: str, place: int) 
     if line.empty:
         return
     shown = line["bf01"].clip(lower=LOWEST)
-    outline = {"markersize": 5, "markeredgecolor": "black", "markeredgewidth": 0.5}
+    outline: dict[str, Any] = {"markersize": 5, "markeredgecolor": "black", "markeredgewidth": 0.5}
     panel.plot(line["r"], shown, color=colour, marker=MARKERS[place % len(MARKERS)], label=label, **outline)
     if (line["bf01"] < LOWEST).any():
         ln = line["ln_bf01"].iloc[(line["r"] - R_MEDIUM).abs().argmin()]
         note = "BF$_{01}$ = 0" if np.isinf(ln) else f"ln BF$_{{01}}$ = {ln:,.0f}"
-        above = {"xytext": (0, 7 + 9 * place), "textcoords": "offset points"}
+        above: dict[str, Any] = {"xytext": (0, 7 + 9 * place), "textcoords": "offset points"}
         panel.annotate(f"{label} ↓ {note}", (line["r"].iloc[0], LOWEST), **above, fontsize=7, color=colour)
 
 
