@@ -260,6 +260,13 @@ def test_sensitivity_over_the_scale():
     assert (found["bf01"] == found["ceiling"]).tolist() == [False, True] * 2
 
 
+def test_one_model_alone_has_nothing_to_compare(tmp_path):
+    alone = parity(table(before=[1, 0]), "before")
+    assert alone.empty
+    assert write_sensitivity(Run(tmp_path), alone, {}, {}) == []
+    assert parity_by(table(before=[1, 0]), "before", "label").empty
+
+
 def test_bad_tables_are_named():
     predictions = table(before=[1, 0], after=[1, 1])
     with pytest.raises(InputError, match="missing: correct"):

@@ -23,7 +23,9 @@ TICKS = {0.5: ".5", 0.707: "√2/2", 1.0: "1", 1.414: "√2"}
 def write_sensitivity(
     run: Run, table: pd.DataFrame, labels: Mapping[str, str], colours: Mapping[str, str]
 ) -> list[str]:
-    """`figures/bayes_sensitivity` as PNG, SVG and CSV from the rows of `parity.compare.parity`."""
+    """`figures/bayes_sensitivity` as PNG, SVG and CSV from the rows of `parity`; nothing where there are none."""
+    if table.empty:
+        return []
     drawn = drawn_rows(table)
     return save(run, "bayes_sensitivity", draw_sensitivity(drawn, labels, colours), drawn, vector=True)
 

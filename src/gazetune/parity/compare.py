@@ -38,7 +38,8 @@ def parity(predictions: pd.DataFrame, reference: str, margin: float = MARGIN) ->
     """One row per data set, model other than `reference`, and unit: accuracies, their difference and every test of it.
 
     The unit is the single prediction, and where a data set has several of one image (corruptions, severities) once
-    more the image: those are not independent, and the row of images is the one to read.
+    more the image: those are not independent, and the row of images is the one to read. An empty table where no other
+    model has answered.
 
     Args:
         predictions: see this module's docstring. reference: the key that all others are compared with (`second`).
