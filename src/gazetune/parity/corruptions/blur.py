@@ -1,0 +1,147 @@
+"""Blur: Gaussian, defocus, frosted glass, motion and zoom."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Complex, Float, Int, UInt8
+from scipy import fft
+from scipy.ndimage import gaussian_filter
+
+from gazetune.parity.corruptions.levels import UNIT, UNIT32, to_levels
+from gazetune.parity.corruptions.resample import enlarged_centre
+
+Pixels = UInt8[np.ndarray, "height width 3"]
+Draws = np.random.RandomState
+
+
+def _blurred(unit: Float[np.ndarray, "height width 3"], sigma_px: float) -> Float[np.ndarray, "height width 3"]:
+    return gaussian_filter(unit, (sigma_px, sigma_px, 0), mode="nearest", truncate=4)
+
+
+def gaussian_blur(pixels: Pixels, sigma_px: float, draws: Draws) -> Pixels:
+    """A Gaussian of SD `sigma_px`, cut at 4 SD, the edge pixels continued."""
+    return to_levels(_blurred(UNIT[pixels], sigma_px))
+
+
+def defocus_blur(pixels: Pixels, disk: tuple[int, float], draws: Draws) -> Pixels:
+    """The blur of a lens out of focus: `disk` is the radius in pixels and the SD that softens its edge."""
+    height, width, _ = pixels.shape
+    reach = len(_disk(*disk)) // 2
+    size = tuple(fft.next_fast_len(n + 2 * reach, real=True) for n in (height, width))
+    planes = np.zeros((3, *size))
+    around = ((reach, reach), (reach, reach), (0, 0))
+    planes[:, : height + 2 * reach, : width + 2 * reach] = np.pad(pixels, around, mode="reflect").transpose(2, 0, 1)
+    spectrum = fft.rfft2(planes)
+    spectrum *= _disk_spectrum(disk, size)
+    # float64, because the level of an even area hangs on whether the kernel sums to a little more or less than 1
+    levels = fft.irfft2(spectrum, size, overwrite_x=True)[:, 2 * reach :, 2 * reach :][:, :height, :width]
+    return np.ascontiguousarray(np.minimum(levels, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+@lru_cache(maxsize=32)
+def _disk_spectrum(disk: tuple[int, float], size: tuple[int, int]) -> Complex[np.ndarray, "height half_width"]:
+    return fft.rfft2(_disk(*disk).astype(np.float64), size)
+
+
+@lru_cache
+def _disk(radius_px: int, sigma_px: float) -> Float[np.ndarray, "side side"]:
+    """A disk of sum 1 on at least 17 x 17 pixels, its edge softened; float32 as in the original.
+
+    At radius 8 and 10 the disk touches its frame, which the blur mirrors, so that the sum becomes 1.013 and 1.011 and
+    the picture brighter. That is the original's, and part of what ImageNet-C is.
+    """
+    half = max(radius_px, 8)
+    line = np.arange(-half, half + 1)
+    disk = (line[:, None] ** 2 + line**2 <= radius_px**2).astype(np.float32)
+    disk /= disk.sum()
+    reach = 1 if radius_px <= 8 else 2
+    tap = np.exp(-0.5 * (np.arange(reach + 1) / sigma_px) ** 2)
+    tap = (tap / (tap[0] + 2 * tap[1:].sum())).astype(np.float32)
+    for axis in (1, 0):
+        padded = np.moveaxis(np.pad(disk, reach, mode="reflect"), axis, 0)[:, reach:-reach]
+        total = padded[reach:-reach] * tap[0]
+        for k in range(1, reach + 1):  # a product of float32 is exact in float64: multiply and add with one rounding
+            pair = padded[reach + k : len(padded) - reach + k] + padded[reach - k : -reach - k]
+            total = (pair.astype(np.float64) * tap[k] + total).astype(np.float32)
+        disk = np.moveaxis(total, 0, axis)
+    return disk
+
+
+def glass_blur(pixels: Pixels, glass: tuple[float, int, int], draws: Draws) -> Pixels:
+    """Blurred, then pixels taken from nearby, then blurred: `glass` is SD in pixels, farthest displacement, rounds.
+
+    The definition exchanges pixels. The original means to, but its exchange reads what it has just written, so that
+    each pixel in turn, from the bottom right, becomes a copy of one nearby, which may be a copy itself.
+    """
+    sigma_px, farthest, rounds = glass
+    height, width, _ = pixels.shape
+    source = np.arange(height * width)
+    for _ in range(rounds):
+        source = source[_copied(height, width, farthest, draws)]
+    first = _blurred(UNIT[pixels], sigma_px)
+    first *= 255
+    moved = first.astype(np.uint8).reshape(-1, 3)[source].reshape(pixels.shape)
+    return to_levels(_blurred(UNIT[moved], sigma_px))
+
+
+def _copied(height: int, width: int, farthest: int, draws: Draws) -> Int[np.ndarray, " pixel"]:
+    """For each pixel the one whose value it has after a round of copying in turn.
+
+    A copy of a pixel that had its turn is a copy of what that one became. The chains are followed for all pixels at once,
+    each step doubling the length followed.
+    """
+    row, column = np.arange(height - farthest, farthest, -1), np.arange(width - farthest, farthest, -1)
+    right, down = np.moveaxis(draws.randint(-farthest, farthest, size=(len(row), len(column), 2)), 2, 0)
+    from_row, from_column = row[:, None] + down, column + right
+    turn = row[:, None] * width + column
+    taken = from_row * width + from_column
+    had_turn = (taken > turn) & (from_row <= row[0]) & (from_column <= column[0]) & (from_column >= column[-1])
+    origin, chain = np.arange(height * width), np.arange(height * width)
+    origin[turn] = taken
+    chain[turn] = np.where(had_turn, taken, turn)
+    while not np.array_equal(further := chain[chain], chain):
+        chain = further
+    return origin[chain]
+
+
+def motion_blur(pixels: Pixels, motion: tuple[int, float], draws: Draws) -> Pixels:
+    """Blurred along a line within 45 degrees of the horizontal: `motion` is radius and SD in pixels."""
+    moved = smeared(pixels.astype(np.float64), *motion, angle_degrees=draws.uniform(-45, 45))
+    return np.minimum(moved, 255).astype(np.uint8)
+
+
+def smeared(
+    values: Float[np.ndarray, "height width *channels"], radius_px: int, sigma_px: float, angle_degrees: float
+) -> Float[np.ndarray, "height width *channels"]:
+    """The weighted sum of copies shifted along a line, half a Gaussian over 2 radius + 1 steps, edge pixels continued."""
+    length = 2 * radius_px + 1
+    weight = np.exp(-(np.arange(length) ** 2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
+    weight /= weight.sum()
+    rise, run = length * np.sin(np.deg2rad(angle_degrees)), length * np.cos(np.deg2rad(angle_degrees))
+    hypotenuse = math.hypot(rise, run)
+    height, width = values.shape[:2]
+    padded = np.pad(values, ((length, length), (length, length), *[(0, 0)] * (values.ndim - 2)), mode="edge")
+    total, term = np.zeros_like(values), np.empty_like(values)
+    for i in range(length):
+        down, right = (-math.ceil(i * part / hypotenuse - 0.5) for part in (rise, run))
+        if abs(down) >= height or abs(right) >= width:
+            break
+        y, x = length - down, length - right
+        np.multiply(padded[y : y + height, x : x + width], weight[i], out=term)
+        total += term
+    return total
+
+
+def zoom_blur(pixels: Pixels, zoom: tuple[float, float], draws: Draws) -> Pixels:
+    """The mean of the picture and its enlarged middles: `zoom` is the end and the step of the factors from 1."""
+    unit = UNIT32[pixels]
+    factors = np.arange(1, *zoom)
+    height, width, _ = pixels.shape
+    wide = unit.astype(np.float64)
+    total = np.zeros_like(unit)
+    for factor in factors:
+        total += enlarged_centre(wide, factor)[:height, :width].astype(np.float32)
+    total += unit
+    total /= len(factors) + 1
+    return to_levels(total)

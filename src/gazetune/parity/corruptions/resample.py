@@ -1,0 +1,92 @@
+"""Bilinear sampling with the rounding of scipy.ndimage's order 1, several times as fast because it works on whole rows."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Position = Int[np.ndarray, "..."]
+Weight = Float[np.ndarray, "..."]
+
+
+def enlarged_centre(
+    pixels: Float[np.ndarray, "height width *channels"], factor: float
+) -> Float[np.ndarray, "larger_height larger_width *channels"]:
+    """The middle of a picture enlarged `factor` times to at least the picture's own size, in float64.
+
+    The numbers of `scipy.ndimage.zoom(middle, factor, order=1)`, products and sums in its order: where a sum lies half-way
+    between two float32 numbers, another order would round another way.
+    """
+    (top, rows), (left, columns) = (_middle(n, factor) for n in pixels.shape[:2])
+    part = np.asarray(pixels[top : top + rows, left : left + columns], dtype=np.float64)
+    above, below, to_above, to_below = _stretched(rows, factor)
+    before, after, to_before, to_after = (_along_columns(part, column) for column in _stretched(columns, factor))
+    upper, lower = part[above], part[below]
+    upper *= _along_rows(part, to_above)
+    lower *= _along_rows(part, to_below)
+    total = np.take(upper, before.ravel(), axis=1)
+    total *= to_before
+    for row, column, weight in ((upper, after, to_after), (lower, before, to_before), (lower, after, to_after)):
+        term = np.take(row, column.ravel(), axis=1)
+        term *= weight
+        total += term
+    return total
+
+
+def _along_rows(part: Float[np.ndarray, "..."], values: Weight) -> Weight:
+    return values.reshape(-1, *[1] * (part.ndim - 1))
+
+
+def _along_columns(part: Float[np.ndarray, "..."], values: Weight) -> Weight:
+    return values.reshape(1, -1, *[1] * (part.ndim - 2))
+
+
+def _middle(size: int, factor: float) -> tuple[int, int]:
+    """Where the middle begins that fills the picture when enlarged, and how long it is."""
+    length = int(np.ceil(size / factor))
+    return (size - length) // 2, length
+
+
+def _stretched(length: int, factor: float) -> tuple[Position, Position, Weight, Weight]:
+    """For each enlarged pixel its two neighbours and their weights; the first and last pixels fall on each other."""
+    longer = round(length * factor)
+    at = np.arange(longer) * ((length - 1) / (longer - 1))
+    first = np.floor(at).astype(np.intp)
+    part = at - first
+    # scipy takes what lies outside by rounding alone for zero
+    inside = at <= length - 1
+    return first.clip(max=length - 1), (first + 1).clip(max=length - 1), (1 - part) * inside, part * inside
+
+
+def displaced(
+    pixels: Float[np.ndarray, "height width 3"],
+    down: Float[np.ndarray, "height width"],
+    right: Float[np.ndarray, "height width"],
+) -> Float[np.ndarray, "height width 3"]:
+    """Each pixel taken from elsewhere in the picture, which is mirrored at its edges (the edge pixel twice).
+
+    The numbers of `scipy.ndimage.map_coordinates(order=1, mode="reflect")`.
+    """
+    height, width = down.shape
+    above, below, to_above, to_below = _neighbours(np.arange(height)[:, None] + down, height)
+    before, after, to_before, to_after = _neighbours(np.arange(width) + right, width)
+    flat = pixels.reshape(-1, 3)
+    total = np.zeros((height * width, 3))
+    for row, row_weight in ((above, to_above), (below, to_below)):
+        for column, column_weight in ((before, to_before), (after, to_after)):
+            term = flat[(row * width + column).ravel()].astype(np.float64)
+            term *= row_weight.reshape(-1, 1)
+            term *= column_weight.reshape(-1, 1)
+            total += term
+    return total.astype(pixels.dtype).reshape(pixels.shape)
+
+
+def _neighbours(at: Float[np.ndarray, "height width"], length: int) -> tuple[Position, Position, Weight, Weight]:
+    """The two pixels beside each position on a line that is mirrored at both ends, and their weights."""
+    at = np.where(at < -length, at % (2 * length), at)
+    at = np.where(at < 0, np.where(at > -1e-15, 1e-15, -at) - 1, at)
+    beyond = at > length - 1
+    if beyond.any():
+        wrapped = at - 2 * length * np.floor(at / (2 * length))
+        at = np.where(beyond, np.where(wrapped >= length, 2 * length - wrapped - 1, wrapped), at)
+    first = np.floor(at).astype(np.intp)
+    part = at - first
+    return first.clip(0, length - 1), (first + 1).clip(0, length - 1), 1 - part, part
