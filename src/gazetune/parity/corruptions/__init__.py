@@ -34,10 +34,12 @@ CORRUPTIONS: dict[str, Corruption] = {
     "gaussian_noise": Corruption(gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "noise"),
     "shot_noise": Corruption(shot_noise, (60, 25, 12, 5, 3), "noise"),
     "impulse_noise": Corruption(impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27), "noise"),
-    "defocus_blur": Corruption(defocus_blur, ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)), "blur"),
+    "defocus_blur": Corruption(defocus_blur, ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)), "blur", random=False),
     "glass_blur": Corruption(glass_blur, ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2)), "blur"),
     "motion_blur": Corruption(motion_blur, ((10, 3.0), (15, 5.0), (15, 8.0), (15, 12.0), (20, 15.0)), "blur"),
-    "zoom_blur": Corruption(zoom_blur, ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)), "blur"),
+    "zoom_blur": Corruption(
+        zoom_blur, ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)), "blur", random=False
+    ),
     "snow": Corruption(
         snow,
         (
@@ -51,15 +53,15 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "frost": Corruption(frost, ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)), "weather"),
     "fog": Corruption(fog, ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)), "weather"),
-    "brightness": Corruption(brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "weather"),
-    "contrast": Corruption(contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "digital"),
+    "brightness": Corruption(brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "weather", random=False),
+    "contrast": Corruption(contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "digital", random=False),
     "elastic_transform": Corruption(
         elastic_transform, (250 * 0.05, 250 * 0.065, 250 * 0.085, 250 * 0.1, 250 * 0.12), "digital"
     ),
-    "pixelate": Corruption(pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "digital"),
-    "jpeg_compression": Corruption(jpeg_compression, (25, 18, 15, 10, 7), "digital"),
+    "pixelate": Corruption(pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "digital", random=False),
+    "jpeg_compression": Corruption(jpeg_compression, (25, 18, 15, 10, 7), "digital", random=False),
     "speckle_noise": Corruption(speckle_noise, (0.15, 0.2, 0.35, 0.45, 0.6), "extra"),
-    "gaussian_blur": Corruption(gaussian_blur, (1, 2, 3, 4, 6), "extra"),
+    "gaussian_blur": Corruption(gaussian_blur, (1, 2, 3, 4, 6), "extra", random=False),
     "spatter": Corruption(
         spatter,
         (
@@ -71,7 +73,9 @@ CORRUPTIONS: dict[str, Corruption] = {
         ),
         "extra",
     ),
-    "saturate": Corruption(saturate, ((0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2)), "extra"),
+    "saturate": Corruption(
+        saturate, ((0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2)), "extra", random=False
+    ),
 }
 IMAGENET_C = tuple(name for name, corruption in CORRUPTIONS.items() if corruption.group != "extra")
 
@@ -99,13 +103,14 @@ def corrupt(
     if min(pixels.shape[:2]) < SMALLEST_PX:
         height, width, _ = pixels.shape
         raise InputError(
-            f"An image to corrupt has at least {SMALLEST_PX} pixels on each side, as the corruptions are meant for photos; "
-            f"this one is {width} x {height}. Leave it out, or enlarge it first."
+            f"An image to corrupt has at least {SMALLEST_PX} pixels on each side, because the corruptions are made for "
+            f"photos; this one is {width} x {height}. Leave it out, or enlarge it first."
         )
     if not 0 <= seed < 2**32:
         raise InputError(f"The seed of a corruption is a whole number from 0 to 4294967295, not {seed}.")
     corruption = CORRUPTIONS[name]
-    return corruption.apply(pixels, corruption.severities[severity - 1], np.random.RandomState(seed))
+    draws = (np.random.RandomState(seed),) if corruption.random else ()
+    return corruption.apply(pixels, corruption.severities[severity - 1], *draws)
 
 
 def image_seed(image: str, name: str, severity: int, seed: int = 0) -> int:

@@ -1,47 +1,58 @@
 """Blur: Gaussian, defocus, frosted glass, motion and zoom."""
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Complex, Float, Int, UInt8
-from scipy import fft
+from jaxtyping import Complex, Float, Int, Num
+from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter
 
-from gazetune.parity.corruptions.levels import UNIT, UNIT32, to_levels
+from gazetune.parity.corruptions.levels import Pixels, row_blocks, to_levels, to_unit, to_unit32
 from gazetune.parity.corruptions.resample import enlarged_centre
 
-Pixels = UInt8[np.ndarray, "height width 3"]
 Draws = np.random.RandomState
 
 
 def _blurred(unit: Float[np.ndarray, "height width 3"], sigma_px: float) -> Float[np.ndarray, "height width 3"]:
-    return gaussian_filter(unit, (sigma_px, sigma_px, 0), mode="nearest", truncate=4)
+    return gaussian_filter(unit, (sigma_px, sigma_px, 0), output=unit, mode="nearest", truncate=4)
 
 
-def gaussian_blur(pixels: Pixels, sigma_px: float, draws: Draws) -> Pixels:
+def gaussian_blur(pixels: Pixels, sigma_px: float) -> Pixels:
     """A Gaussian of SD `sigma_px`, cut at 4 SD, the edge pixels continued."""
-    return to_levels(_blurred(UNIT[pixels], sigma_px))
+    return to_levels(_blurred(to_unit(pixels), sigma_px))
 
 
-def defocus_blur(pixels: Pixels, disk: tuple[int, float], draws: Draws) -> Pixels:
-    """The blur of a lens out of focus: `disk` is the radius in pixels and the SD that softens its edge."""
+def defocus_blur(pixels: Pixels, disk: tuple[int, float]) -> Pixels:
+    """The blur of a lens out of focus: `disk` is its radius in pixels and the SD of its soft edge.
+
+    By the Fourier transform in float64, because the level of an even area hangs on whether the kernel sums to a little
+    more than 1 or a little less.
+    """
     height, width, _ = pixels.shape
     reach = len(_disk(*disk)) // 2
-    size = tuple(fft.next_fast_len(n + 2 * reach, real=True) for n in (height, width))
-    planes = np.zeros((3, *size))
-    around = ((reach, reach), (reach, reach), (0, 0))
-    planes[:, : height + 2 * reach, : width + 2 * reach] = np.pad(pixels, around, mode="reflect").transpose(2, 0, 1)
-    spectrum = fft.rfft2(planes)
-    spectrum *= _disk_spectrum(disk, size)
-    # float64, because the level of an even area hangs on whether the kernel sums to a little more or less than 1
-    levels = fft.irfft2(spectrum, size, overwrite_x=True)[:, 2 * reach :, 2 * reach :][:, :height, :width]
-    return np.ascontiguousarray(np.minimum(levels, 255).astype(np.uint8).transpose(1, 2, 0))
+    rows, columns = height + 2 * reach, width + 2 * reach
+    size = (next_fast_len(rows), next_fast_len(columns, real=True))
+    padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    plane, spectrum = np.zeros((rows, size[1])), np.empty((size[0], size[1] // 2 + 1), dtype=complex)
+    back = np.empty((height, size[1]))
+    levels = np.empty((3, height, width), dtype=np.uint8)
+    for channel in range(3):
+        plane[:, :columns] = padded[..., channel]
+        np.fft.rfft(plane, axis=1, out=spectrum[:rows])
+        spectrum[rows:] = 0
+        np.fft.fft(spectrum, axis=0, out=spectrum)
+        spectrum *= _disk_spectrum(disk, size)
+        np.fft.ifft(spectrum, axis=0, out=spectrum)
+        np.fft.irfft(spectrum[2 * reach : rows], size[1], axis=1, out=back)
+        levels[channel] = np.minimum(back[:, 2 * reach : columns], 255)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
 @lru_cache(maxsize=32)
 def _disk_spectrum(disk: tuple[int, float], size: tuple[int, int]) -> Complex[np.ndarray, "height half_width"]:
-    return fft.rfft2(_disk(*disk).astype(np.float64), size)
+    return np.fft.rfft2(_disk(*disk).astype(np.float64), size)
 
 
 @lru_cache
@@ -79,17 +90,17 @@ def glass_blur(pixels: Pixels, glass: tuple[float, int, int], draws: Draws) -> P
     source = np.arange(height * width)
     for _ in range(rounds):
         source = source[_copied(height, width, farthest, draws)]
-    first = _blurred(UNIT[pixels], sigma_px)
+    first = _blurred(to_unit(pixels), sigma_px)
     first *= 255
     moved = first.astype(np.uint8).reshape(-1, 3)[source].reshape(pixels.shape)
-    return to_levels(_blurred(UNIT[moved], sigma_px))
+    return to_levels(_blurred(to_unit(moved), sigma_px))
 
 
 def _copied(height: int, width: int, farthest: int, draws: Draws) -> Int[np.ndarray, " pixel"]:
     """For each pixel the one whose value it has after a round of copying in turn.
 
-    A copy of a pixel that had its turn is a copy of what that one became. The chains are followed for all pixels at once,
-    each step doubling the length followed.
+    A copy of a pixel that had its turn is a copy of what that one became. The chains are followed for all pixels at
+    once, each step doubling the length followed.
     """
     row, column = np.arange(height - farthest, farthest, -1), np.arange(width - farthest, farthest, -1)
     right, down = np.moveaxis(draws.randint(-farthest, farthest, size=(len(row), len(column), 2)), 2, 0)
@@ -107,41 +118,56 @@ def _copied(height: int, width: int, farthest: int, draws: Draws) -> Int[np.ndar
 
 def motion_blur(pixels: Pixels, motion: tuple[int, float], draws: Draws) -> Pixels:
     """Blurred along a line within 45 degrees of the horizontal: `motion` is radius and SD in pixels."""
-    moved = smeared(pixels.astype(np.float64), *motion, angle_degrees=draws.uniform(-45, 45))
-    return np.minimum(moved, 255).astype(np.uint8)
+    moved = np.empty_like(pixels)
+    for block, values in smeared(pixels, *motion, angle_degrees=draws.uniform(-45, 45)):
+        moved[block] = np.minimum(values, 255)
+    return moved
 
 
 def smeared(
-    values: Float[np.ndarray, "height width *channels"], radius_px: int, sigma_px: float, angle_degrees: float
-) -> Float[np.ndarray, "height width *channels"]:
-    """The weighted sum of copies shifted along a line, half a Gaussian over 2 radius + 1 steps, edge pixels continued."""
-    length = 2 * radius_px + 1
-    weight = np.exp(-(np.arange(length) ** 2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
+    values: Num[np.ndarray, "height width channels"], radius_px: int, sigma_px: float, angle_degrees: float
+) -> Iterator[tuple[slice, Float[np.ndarray, "rows width channels"]]]:
+    """The weighted sum of copies shifted along a line, the weights half a Gaussian, the edge pixels continued.
+
+    Block by block from the top: which rows, and their sums, in float64.
+    """
+    height, width, channels = values.shape
+    steps = _steps(height, width, 2 * radius_px + 1, angle_degrees)
+    weight = np.exp(-(np.arange(2 * radius_px + 1) ** 2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
     weight /= weight.sum()
+    above, left = (max(0, *at) for at in zip(*steps, strict=True))
+    below, right = (max(0, *(-step for step in at)) for at in zip(*steps, strict=True))
+    padded = np.pad(values, ((above, below), (left, right), (0, 0)), mode="edge").astype(np.float64)
+    for block in row_blocks(height, width):
+        rows = block.stop - block.start
+        total, term = np.zeros((rows, width, channels)), np.empty((rows, width, channels))
+        for share, (down, across) in zip(weight, steps, strict=False):
+            y, x = block.start + above - down, left - across
+            np.multiply(padded[y : y + rows, x : x + width], share, out=term)
+            total += term
+        yield block, total
+
+
+def _steps(height: int, width: int, length: int, angle_degrees: float) -> list[tuple[int, int]]:
+    """Down and across in whole pixels, from no step on, as long as they stay within the picture."""
     rise, run = length * np.sin(np.deg2rad(angle_degrees)), length * np.cos(np.deg2rad(angle_degrees))
     hypotenuse = math.hypot(rise, run)
-    height, width = values.shape[:2]
-    padded = np.pad(values, ((length, length), (length, length), *[(0, 0)] * (values.ndim - 2)), mode="edge")
-    total, term = np.zeros_like(values), np.empty_like(values)
+    steps: list[tuple[int, int]] = []
     for i in range(length):
-        down, right = (-math.ceil(i * part / hypotenuse - 0.5) for part in (rise, run))
-        if abs(down) >= height or abs(right) >= width:
+        down, across = (-math.ceil(i * part / hypotenuse - 0.5) for part in (rise, run))
+        if abs(down) >= height or abs(across) >= width:
             break
-        y, x = length - down, length - right
-        np.multiply(padded[y : y + height, x : x + width], weight[i], out=term)
-        total += term
-    return total
+        steps.append((down, across))
+    return steps
 
 
-def zoom_blur(pixels: Pixels, zoom: tuple[float, float], draws: Draws) -> Pixels:
+def zoom_blur(pixels: Pixels, zoom: tuple[float, float]) -> Pixels:
     """The mean of the picture and its enlarged middles: `zoom` is the end and the step of the factors from 1."""
-    unit = UNIT32[pixels]
-    factors = np.arange(1, *zoom)
+    unit, factors = to_unit32(pixels), np.arange(1, *zoom)
     height, width, _ = pixels.shape
-    wide = unit.astype(np.float64)
     total = np.zeros_like(unit)
     for factor in factors:
-        total += enlarged_centre(wide, factor)[:height, :width].astype(np.float32)
+        total += enlarged_centre(unit, factor)[:height, :width]
     total += unit
     total /= len(factors) + 1
     return to_levels(total)

@@ -3,28 +3,35 @@
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from gazetune.parity.corruptions.levels import UNIT, UNIT32, to_levels
+from gazetune.parity.corruptions.levels import Pixels, by_blocks, to_levels, to_unit, to_unit32
 from gazetune.parity.corruptions.resample import displaced
 
-Pixels = UInt8[np.ndarray, "height width 3"]
 Plane = Float[np.ndarray, "height width"]
 Draws = np.random.RandomState
 
 
-def brightness(pixels: Pixels, more: float, draws: Draws) -> Pixels:
+def brightness(pixels: Pixels, more: float) -> Pixels:
     """The V of HSV raised by `more`, at most to 1."""
-    hue, saturation, value = _to_hsv(pixels)
-    return _from_hsv(hue, saturation, np.minimum(value + more, 1))
+
+    def brighter(block: Pixels) -> Pixels:
+        hue, saturation, value = _to_hsv(block)
+        return _from_hsv(hue, saturation, np.minimum(value + more, 1))
+
+    return by_blocks(pixels, brighter)
 
 
-def saturate(pixels: Pixels, change: tuple[float, float], draws: Draws) -> Pixels:
+def saturate(pixels: Pixels, change: tuple[float, float]) -> Pixels:
     """The S of HSV times the first number plus the second, within 0..1."""
-    hue, saturation, value = _to_hsv(pixels)
-    return _from_hsv(hue, np.clip(saturation * change[0] + change[1], 0, 1), value)
+
+    def saturated(block: Pixels) -> Pixels:
+        hue, saturation, value = _to_hsv(block)
+        return _from_hsv(hue, np.clip(saturation * change[0] + change[1], 0, 1), value)
+
+    return by_blocks(pixels, saturated)
 
 
 def _to_hsv(pixels: Pixels) -> tuple[Plane, Plane, Plane]:
@@ -32,10 +39,10 @@ def _to_hsv(pixels: Pixels) -> tuple[Plane, Plane, Plane]:
     red, green, blue = (np.ascontiguousarray(pixels[..., i]) for i in range(3))
     highest = np.maximum(np.maximum(red, green), blue)
     lowest = np.minimum(np.minimum(red, green), blue)
-    value = UNIT[highest]
-    spread = value - UNIT[lowest]
+    value = to_unit(highest)
+    spread = value - to_unit(lowest)
     grey = highest == lowest
-    r, g, b = UNIT[red], UNIT[green], UNIT[blue]
+    r, g, b = to_unit(red), to_unit(green), to_unit(blue)
     blue_leads, green_leads = highest == blue, highest == green
     across = np.where(blue_leads, r - g, np.where(green_leads, b - r, g - b))
     sector = np.where(blue_leads, 4.0, np.where(green_leads, 2.0, 0.0))
@@ -60,17 +67,16 @@ def _from_hsv(hue: Plane, saturation: Plane, value: Plane) -> Pixels:
     return np.take_along_axis(np.moveaxis(four, 0, 2), which[sector.astype(np.intp) % 6], axis=2)
 
 
-def contrast(pixels: Pixels, share: float, draws: Draws) -> Pixels:
+def contrast(pixels: Pixels, share: float) -> Pixels:
     """Differences from the channel's mean shrunk to `share` of themselves."""
-    means = UNIT[pixels].mean(axis=(0, 1))
-    shrunk = np.empty_like(pixels)
-    for channel, mean in enumerate(means):
-        shrunk[..., channel] = to_levels((UNIT - mean) * share + mean)[pixels[..., channel]]
-    return shrunk
+    means = to_unit(pixels).mean(axis=(0, 1))
+    level = np.stack([to_levels((to_unit(np.arange(256, dtype=np.uint8)) - mean) * share + mean) for mean in means])
+    channel = np.arange(3) * 256
+    return by_blocks(pixels, lambda block: np.take(level, block + channel))
 
 
 def elastic_transform(pixels: Pixels, strength: float, draws: Draws) -> Pixels:
-    """Each pixel displaced by a smooth random field: uniform noise of half a percent of the height, blurred, times `strength`."""
+    """Each pixel displaced by smooth noise: uniform within half a percent of the height, blurred, times `strength`."""
     height, width, _ = pixels.shape
     farthest_px = height * 0.005
     sigma_px = np.array([height, width]) * 0.01
@@ -79,18 +85,18 @@ def elastic_transform(pixels: Pixels, strength: float, draws: Draws) -> Pixels:
         noise = draws.uniform(-farthest_px, farthest_px, size=(height, width))
         fields.append((gaussian_filter(noise, sigma_px, mode="reflect", truncate=3) * strength).astype(np.float32))
     right, down = fields
-    return to_levels(displaced(UNIT32[pixels], down.astype(np.float64), right.astype(np.float64)))
+    return to_levels(displaced(to_unit32(pixels), down.astype(np.float64), right.astype(np.float64)))
 
 
-def pixelate(pixels: Pixels, share: float, draws: Draws) -> Pixels:
+def pixelate(pixels: Pixels, share: float) -> Pixels:
     """Shrunk to `share` of its sides by averaging, and enlarged again without smoothing; as Pillow does it."""
     height, width, _ = pixels.shape
     small = Image.fromarray(pixels).resize((int(width * share), int(height * share)), Image.Resampling.BOX)
     return np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
 
 
-def jpeg_compression(pixels: Pixels, quality: int, draws: Draws) -> Pixels:
+def jpeg_compression(pixels: Pixels, quality: int) -> Pixels:
     """Saved as JPEG of this quality and read again; as Pillow and its libjpeg-turbo do it."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
+    return np.asarray(Image.open(file, formats=["JPEG"]))

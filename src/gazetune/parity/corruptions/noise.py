@@ -1,25 +1,25 @@
 """Noise: Gaussian, shot, impulse and speckle."""
 
 import numpy as np
-from jaxtyping import UInt8
 
-from gazetune.parity.corruptions.levels import UNIT, to_levels
-
-Pixels = UInt8[np.ndarray, "height width 3"]
+from gazetune.parity.corruptions.levels import Pixels, by_blocks, to_levels, to_unit
 
 
 def gaussian_noise(pixels: Pixels, scale: float, draws: np.random.RandomState) -> Pixels:
     """Normal noise of SD `scale` (of 0..1) on every value."""
-    noisy = draws.normal(scale=scale, size=pixels.shape)
-    noisy += UNIT[pixels]
-    return to_levels(noisy)
+
+    def noisy(block: Pixels) -> Pixels:
+        noise = draws.normal(scale=scale, size=block.shape)
+        noise += to_unit(block)
+        return to_levels(noise)
+
+    return by_blocks(pixels, noisy)
 
 
 def shot_noise(pixels: Pixels, photons: int, draws: np.random.RandomState) -> Pixels:
     """Poisson counts, on average `photons` where the picture is white."""
-    counts = draws.poisson(UNIT[pixels] * photons)
     level = to_levels(np.arange(photons + 1) / float(photons))
-    return level[np.minimum(counts, photons)]
+    return by_blocks(pixels, lambda block: level[np.minimum(draws.poisson(to_unit(block) * photons), photons)])
 
 
 def impulse_noise(pixels: Pixels, share: float, draws: np.random.RandomState) -> Pixels:
@@ -28,17 +28,22 @@ def impulse_noise(pixels: Pixels, share: float, draws: np.random.RandomState) ->
     The original's stream of random numbers is not seeded, so that its pixels cannot be had again: here one uniform
     number for each value says both whether and what.
     """
-    draw = draws.random_sample(pixels.shape)
-    noisy = pixels.copy()
-    noisy[draw < share] = 255
-    noisy[draw < share / 2] = 0
-    return noisy
+
+    def noisy(block: Pixels) -> Pixels:
+        draw = draws.random_sample(block.shape)
+        return np.where(draw < share, np.where(draw < share / 2, np.uint8(0), np.uint8(255)), block)
+
+    return by_blocks(pixels, noisy)
 
 
 def speckle_noise(pixels: Pixels, scale: float, draws: np.random.RandomState) -> Pixels:
     """Normal noise of SD `scale` times the value."""
-    unit = UNIT[pixels]
-    noisy = draws.normal(scale=scale, size=pixels.shape)
-    noisy *= unit
-    noisy += unit
-    return to_levels(noisy)
+
+    def noisy(block: Pixels) -> Pixels:
+        unit = to_unit(block)
+        noise = draws.normal(scale=scale, size=block.shape)
+        noise *= unit
+        noise += unit
+        return to_levels(noise)
+
+    return by_blocks(pixels, noisy)

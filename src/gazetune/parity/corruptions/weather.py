@@ -5,11 +5,10 @@ from jaxtyping import Float, UInt8
 from scipy.ndimage import gaussian_filter
 
 from gazetune.parity.corruptions.blur import smeared
+from gazetune.parity.corruptions.levels import Pixels, over_channels, row_blocks, to_levels, to_unit, to_unit32
 from gazetune.parity.corruptions.optional import frost_layer, opencv
-from gazetune.parity.corruptions.levels import UNIT, UNIT32, to_levels
 from gazetune.parity.corruptions.resample import enlarged_centre
 
-Pixels = UInt8[np.ndarray, "height width 3"]
 Draws = np.random.RandomState
 # the luma of ITU-R BT.601
 RED, GREEN, BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
@@ -23,28 +22,31 @@ def snow(pixels: Pixels, flakes: tuple[float, float, float, float, int, float, f
     """
     mean, deviation, factor, threshold, radius_px, sigma_px, weight = flakes
     height, width, _ = pixels.shape
-    layer = enlarged_centre(draws.normal(size=(height, width), loc=mean, scale=deviation), factor)
+    layer = enlarged_centre(draws.normal(size=(height, width, 1), loc=mean, scale=deviation), factor)
     layer[layer < threshold] = 0
-    layer = smeared(np.minimum(layer, 1), radius_px, sigma_px, angle_degrees=draws.uniform(-135, -45))
-    layer = UNIT[np.round(layer * 255).astype(np.uint8)[:height, :width]]
-    white = _grey(pixels)
-    white *= 1.5
-    white += 0.5
-    mixed = np.maximum(UNIT32[pixels], white[..., None])
-    mixed *= 1 - weight
-    mixed += (weight * UNIT32)[pixels]
-    total = mixed + layer[..., None]
-    total += np.rot90(layer, k=2)[..., None]
-    return to_levels(total)
+    np.minimum(layer, 1, out=layer)
+    blocks = smeared(layer, radius_px, sigma_px, angle_degrees=draws.uniform(-135, -45))
+    fallen = np.concatenate([np.round(values * 255).astype(np.uint8) for _, values in blocks])
+    layer = to_unit(fallen[:height, :width, 0])
+    turned, snowy = np.rot90(layer, k=2), np.empty_like(pixels)
+    for block in row_blocks(height, width):
+        unit = to_unit32(pixels[block])
+        mixed = np.maximum(unit, over_channels(_grey(unit) * 1.5 + 0.5))
+        mixed *= 1 - weight
+        unit *= weight
+        mixed += unit
+        total = mixed + over_channels(layer[block])
+        total += over_channels(turned[block])
+        snowy[block] = to_levels(total)
+    return snowy
 
 
-def _grey(pixels: Pixels) -> Float[np.ndarray, "height width"]:
+def _grey(unit: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
     """The luma in float32, each step rounded as OpenCV does on x86 (multiply and add with one rounding)."""
-    total = (GREEN * UNIT32)[pixels[..., 1]]
-    for channel, weight in ((0, RED), (2, BLUE)):
-        # a product of float32 is exact in float64
-        product = UNIT32.astype(np.float64) * weight
-        total = (product[pixels[..., channel]] + total).astype(np.float32)
+    red, green, blue = (unit[..., channel] for channel in range(3))
+    total = green * GREEN
+    for channel, weight in ((red, RED), (blue, BLUE)):  # a product of float32 is exact in float64
+        total = (channel * np.float64(weight) + total).astype(np.float32)
     return total
 
 
@@ -57,24 +59,28 @@ def frost(pixels: Pixels, weights: tuple[float, float], draws: Draws) -> Pixels:
     photo = frost_layer(int(draws.randint(5)), height, width)
     top = draws.randint(0, photo.shape[0] - height)
     left = draws.randint(0, photo.shape[1] - width)
-    levels = np.arange(256)
-    total = (weights[0] * levels)[pixels]
-    total += (weights[1] * levels)[photo[top : top + height, left : left + width]]
-    return np.minimum(total, 255, out=total).astype(np.uint8)
+    part, frosted = photo[top : top + height, left : left + width], np.empty_like(pixels)
+    for block in row_blocks(height, width):
+        total = weights[0] * pixels[block]
+        total += weights[1] * part[block]
+        frosted[block] = np.minimum(total, 255)
+    return frosted
 
 
 def fog(pixels: Pixels, density: tuple[float, float], draws: Draws) -> Pixels:
     """Fractal clouds, added, and the whole darkened: `density` is how much, and how fast finer clouds grow weaker."""
     thickness, decay = density
     height, width, _ = pixels.shape
-    unit = UNIT[pixels]
-    brightest = unit.max()
+    brightest = pixels.max() / 255.0
     side = 1 << (max(height, width) - 1).bit_length()
-    clouds = _clouds(side, decay, draws)[:height, :width] * thickness
-    unit += clouds[..., None]
-    unit *= brightest
-    unit /= brightest + thickness
-    return to_levels(unit)
+    clouds, foggy = _clouds(side, decay, draws), np.empty_like(pixels)
+    for block in row_blocks(height, width):
+        total = over_channels(clouds[block, :width] * thickness)
+        total += to_unit(pixels[block])
+        total *= brightest
+        total /= brightest + thickness
+        foggy[block] = to_levels(total)
+    return foggy
 
 
 def _clouds(side: int, decay: float, draws: Draws) -> Float[np.ndarray, "side side"]:
@@ -94,12 +100,12 @@ def _clouds(side: int, decay: float, draws: Draws) -> Float[np.ndarray, "side si
     while step >= 2:
         half = step // 2
         corner = heights[::step, ::step]
-        sides = corner + np.roll(corner, -1, axis=0)
-        middle = mean_and_noise(sides + np.roll(sides, -1, axis=1))
+        sides = corner + _next(corner, 0)
+        middle = mean_and_noise(sides + _next(sides, 1))
         heights[half::step, half::step] = middle
-        across = (middle + np.roll(middle, 1, axis=0)) + (corner + np.roll(corner, -1, axis=1))
+        across = (middle + _previous(middle, 0)) + (corner + _next(corner, 1))
         heights[::step, half::step] = mean_and_noise(across)
-        along = (middle + np.roll(middle, 1, axis=1)) + (corner + np.roll(corner, -1, axis=0))
+        along = (middle + _previous(middle, 1)) + sides
         heights[half::step, ::step] = mean_and_noise(along)
         step, noise = half, noise / decay
     heights -= heights.min()
@@ -107,9 +113,16 @@ def _clouds(side: int, decay: float, draws: Draws) -> Float[np.ndarray, "side si
     return heights
 
 
-def spatter(
-    pixels: Pixels, drops: tuple[float, float, float, float, float, bool], draws: Draws
-) -> Pixels:
+def _next(grid: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarray, "row column"]:
+    """Each point's next neighbour on the torus, as np.roll has it, but for much less on small grids."""
+    return np.concatenate((grid[1:], grid[:1]) if axis == 0 else (grid[:, 1:], grid[:, :1]), axis=axis)
+
+
+def _previous(grid: Float[np.ndarray, "row column"], axis: int) -> Float[np.ndarray, "row column"]:
+    return np.concatenate((grid[-1:], grid[:-1]) if axis == 0 else (grid[:, -1:], grid[:, :-1]), axis=axis)
+
+
+def spatter(pixels: Pixels, drops: tuple[float, float, float, float, float, bool], draws: Draws) -> Pixels:
     """Drops of water or mud on the lens.
 
     `drops`: mean and SD of the noise they are made of, the SD in pixels of its blur, below which value there is none,
@@ -125,7 +138,7 @@ def spatter(
     cover = gaussian_filter((layer > threshold).astype(np.float32), strength, mode="nearest")
     cover[cover < 0.8] = 0
     brown = np.array([63, 42, 20]) / 255.0
-    total = UNIT32[pixels] * (1 - cover[..., None])
+    total = to_unit32(pixels) * over_channels(1 - cover)
     return to_levels(total + brown * cover[..., None])
 
 
@@ -142,4 +155,4 @@ def _water(pixels: Pixels, layer: UInt8[np.ndarray, "height width"], strength: f
     light /= brightest
     light *= strength
     turquoise = np.array([175 / 255, 238 / 255, 238 / 255], dtype=np.float32)
-    return to_levels(UNIT32[pixels] + light[..., None] * turquoise)
+    return to_levels(to_unit32(pixels) + light[..., None] * turquoise)
