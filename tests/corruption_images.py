@@ -24,7 +24,7 @@ def drawn_image(name):
 
 
 def clouds(draws, height, width):
-    """Random grids of 2, 4, ... 32 cells, enlarged bilinearly in whole numbers, each half as strong as the one before."""
+    """Random grids of 2, 4, ... 32 cells, enlarged bilinearly in whole numbers, each half as strong as the last."""
     total = np.zeros((height, width), dtype=np.int64)
     for octave in range(1, 6):
         cells = 2**octave
@@ -35,3 +35,13 @@ def clouds(draws, height, width):
         lower = grid[y + 1][:, x] * (64 - x_part) + grid[y + 1][:, x + 1] * x_part
         total += (upper * (64 - y_part[:, None]) + lower * y_part[:, None]) >> octave
     return (total * 264 // (64 * 64 * 255)) - 8
+
+
+def fixture_seed(image, name, severity):
+    """A seed for each of the stored results, so that the random choices differ between them."""
+    return sum(image.encode()) * 1000 + sum(name.encode()) * 5 + severity
+
+
+def sampled(pixels):
+    """Twelve values spread over an image."""
+    return pixels.reshape(-1)[:: pixels.size // 12][:12].tolist()
