@@ -7,9 +7,9 @@
     .fixture/bin/python scripts/make_corruption_fixture.py tests/fixtures
 
 The package asks scikit-image for `multichannel=True`, which 0.20 calls `channel_axis=-1`: translated here and nowhere
-else. Stored are, of each image, corruption and severity, the sha256 of the pixels and a few of them; all pixels of the small
-images where a rounding may differ (defocus and motion blur); shares of black and white for impulse noise, whose random
-numbers the package does not seed. tests/test_corruptions.py compares.
+else. Stored are, of each image, corruption and severity, the sha256 of the pixels and a few of them; all pixels of the
+small images where a rounding may differ (defocus and motion blur); shares of black and white for impulse noise, whose
+random numbers the package does not seed. tests/test_corruptions.py compares.
 """
 
 import argparse

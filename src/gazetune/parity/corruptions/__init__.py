@@ -7,6 +7,7 @@ Apache License 2.0). docs/corruptions.md says where the pixels can differ from t
 
 import hashlib
 import json
+import threading
 
 import numpy as np
 from jaxtyping import UInt8
@@ -61,7 +62,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "pixelate": Corruption(pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "digital", random=False),
     "jpeg_compression": Corruption(jpeg_compression, (25, 18, 15, 10, 7), "digital", random=False),
     "speckle_noise": Corruption(speckle_noise, (0.15, 0.2, 0.35, 0.45, 0.6), "extra"),
-    "gaussian_blur": Corruption(gaussian_blur, (1, 2, 3, 4, 6), "extra", random=False),
+    "gaussian_blur": Corruption(gaussian_blur, (1.0, 2.0, 3.0, 4.0, 6.0), "extra", random=False),
     "spatter": Corruption(
         spatter,
         (
@@ -109,8 +110,19 @@ def corrupt(
     if not 0 <= seed < 2**32:
         raise InputError(f"The seed of a corruption is a whole number from 0 to 4294967295, not {seed}.")
     corruption = CORRUPTIONS[name]
-    draws = (np.random.RandomState(seed),) if corruption.random else ()
+    draws = (_seeded(seed),) if corruption.random else ()
     return corruption.apply(pixels, corruption.severities[severity - 1], *draws)
+
+
+_THREAD = threading.local()
+
+
+def _seeded(seed: int) -> np.random.RandomState:
+    """This thread's stream of random numbers from its beginning. Making a new one takes 0.07 ms, seeding it 0.002 ms."""
+    if not hasattr(_THREAD, "draws"):
+        _THREAD.draws = np.random.RandomState()
+    _THREAD.draws.seed(seed)
+    return _THREAD.draws
 
 
 def image_seed(image: str, name: str, severity: int, seed: int = 0) -> int:

@@ -44,11 +44,10 @@ def defocus_blur(pixels: Pixels, disk: tuple[int, float]) -> Pixels:
     height, width, _ = pixels.shape
     reach = len(_disk(*disk)) // 2
     rows, columns = height + 2 * reach, width + 2 * reach
-    size = (next_fast_len(rows), next_fast_len(columns, real=True))
+    size = tuple(16 * next_fast_len(-(-n // 16), real=True) for n in (rows, columns))
     padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     plane, spectrum = np.zeros((rows, size[1])), np.empty((size[0], size[1] // 2 + 1), dtype=complex)
-    back = np.empty((height, size[1]))
-    levels = np.empty((3, height, width), dtype=np.uint8)
+    back, levels = np.empty((height, size[1])), np.empty_like(pixels)
     for channel in range(3):
         plane[:, :columns] = padded[..., channel]
         np.fft.rfft(plane, axis=1, out=spectrum[:rows])
@@ -57,12 +56,12 @@ def defocus_blur(pixels: Pixels, disk: tuple[int, float]) -> Pixels:
         spectrum *= _disk_spectrum(disk, size)
         np.fft.ifft(spectrum, axis=0, out=spectrum)
         np.fft.irfft(spectrum[2 * reach : rows], size[1], axis=1, out=back)
-        levels[channel] = np.minimum(back[:, 2 * reach : columns], 255)
-    return np.ascontiguousarray(levels.transpose(1, 2, 0))
+        levels[..., channel] = np.minimum(back[:, 2 * reach : columns], 255)
+    return levels
 
 
 @lru_cache(maxsize=32)
-def _disk_spectrum(disk: tuple[int, float], size: tuple[int, int]) -> Complex[np.ndarray, "height half_width"]:
+def _disk_spectrum(disk: tuple[int, float], size: tuple[int, ...]) -> Complex[np.ndarray, "height half_width"]:
     return np.fft.rfft2(_disk(*disk).astype(np.float64), size)
 
 

@@ -46,11 +46,10 @@ def _stretched(length: int, factor: float) -> tuple[Position, Position, Weight, 
     """For each enlarged pixel its two neighbours and their weights; the first and last pixels fall on each other."""
     longer = round(length * factor)
     at = np.arange(longer) * ((length - 1) / (longer - 1))
-    first = np.floor(at).astype(np.intp)
-    part = at - first
+    first, to_first, to_second = _weights(at)
     # scipy takes what lies outside by rounding alone for zero
     inside = at <= length - 1
-    return first.clip(max=length - 1), (first + 1).clip(max=length - 1), (1 - part) * inside, part * inside
+    return first.clip(max=length - 1), (first + 1).clip(max=length - 1), to_first * inside, to_second * inside
 
 
 def displaced(
@@ -86,6 +85,12 @@ def _neighbours(at: Float[np.ndarray, "height width"], length: int) -> tuple[Pos
     if beyond.any():
         wrapped = at - 2 * length * np.floor(at / (2 * length))
         at = np.where(beyond, np.where(wrapped >= length, 2 * length - wrapped - 1, wrapped), at)
+    first, to_first, to_second = _weights(at)
+    return first.clip(0, length - 1), (first + 1).clip(0, length - 1), to_first, to_second
+
+
+def _weights(at: Weight) -> tuple[Position, Weight, Weight]:
+    """The pixel before each position, its weight, and that of the next: what is left of 1, so that they sum to 1."""
     first = np.floor(at).astype(np.intp)
-    part = at - first
-    return first.clip(0, length - 1), (first + 1).clip(0, length - 1), 1 - part, part
+    to_first = 1 - (at - first)
+    return first, to_first, 1 - to_first
