@@ -118,7 +118,7 @@ _THREAD = threading.local()
 
 
 def _seeded(seed: int) -> np.random.RandomState:
-    """This thread's stream of random numbers from its beginning. Making a new one takes 0.07 ms, seeding it 0.002 ms."""
+    """This thread's stream of random numbers, from its beginning; to make a new one takes 0.07 ms instead of 0.002."""
     if not hasattr(_THREAD, "draws"):
         _THREAD.draws = np.random.RandomState()
     _THREAD.draws.seed(seed)
