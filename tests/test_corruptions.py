@@ -104,7 +104,7 @@ def test_depends_on_the_arguments_alone(name):
         together = list(pool.map(lambda case: made(case[0], name, case[1]), reversed(cases)))[::-1]
     for (image, _), first, second in zip(cases, alone, together, strict=True):
         assert np.array_equal(first, second)
-        assert first.dtype == np.uint8 and first.shape == drawn(image).shape
+        assert first.dtype == np.uint8 and first.shape == drawn(image).shape and first.flags.writeable
     other = corrupt(drawn("wide"), name, 3, 1)
     assert np.array_equal(other, corrupt(drawn("wide"), name, 3, 2)) != CORRUPTIONS[name].random
 

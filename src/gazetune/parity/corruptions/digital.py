@@ -92,11 +92,11 @@ def pixelate(pixels: Pixels, share: float) -> Pixels:
     """Shrunk to `share` of its sides by averaging, and enlarged again without smoothing; as Pillow does it."""
     height, width, _ = pixels.shape
     small = Image.fromarray(pixels).resize((int(width * share), int(height * share)), Image.Resampling.BOX)
-    return np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
+    return np.array(small.resize((width, height), Image.Resampling.NEAREST))
 
 
 def jpeg_compression(pixels: Pixels, quality: int) -> Pixels:
     """Saved as JPEG of this quality and read again; as Pillow and its libjpeg-turbo do it."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file, formats=["JPEG"]))
+    return np.array(Image.open(file, formats=["JPEG"]))

@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 from importlib import import_module, metadata
 from io import BytesIO
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -57,7 +58,7 @@ def frost_photo(name: str) -> Photo:
     try:
         files = metadata.files(PACKAGE) or []
         path = next(file.locate() for file in files if file.match(f"{PACKAGE}/frost/{name}"))
-        content = open(path, "rb").read()  # noqa: PTH123, SIM115
+        content = Path(str(path)).read_bytes()
     except (metadata.PackageNotFoundError, StopIteration, OSError):
         raise InputError(
             f"frost needs the photo '{name}' of the package {PACKAGE} 1.1.2, which is not installed. "
