@@ -18,7 +18,8 @@ def parity_lines(summary: Mapping[str, Any], dataset: str, labels: Mapping[str, 
         pair = f"{row_name(row['first'], labels)} against {row_name(row['second'], labels)}"
         change = f"{_points(row['difference'])} points ({_interval(row)}), n = {row['n']}"
         factor = f"BF01 = {_factor(row['bf01_jzs'])} of at most {_factor(row['ceiling_jzs'])}: {row['evidence_jzs']}"
-        same = f"equivalent within {100 * row['margin']:g} point{'' if row['margin'] == 0.01 else 's'}: p {_p(row['tost_p'])}"
+        margin = f"{100 * row['margin']:g} point{'' if row['margin'] == 0.01 else 's'}"
+        same = f"equivalent within {margin}: p {_p(row['tost_p'])}"
         lines.append(f"{pair}: {change}; {factor}; {same}")
     return lines
 
