@@ -12,7 +12,8 @@ import yaml
 from gazetune import Run, paired_test
 from gazetune.errors import InputError
 from gazetune.metrics import METRICS
-from gazetune.tables.rows import ROWS
+from gazetune.parity.compare import parity
+from gazetune.tables.rows import ROWS, keyed
 from worlds import gazetune, run_small, small_vit, write_study
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,10 @@ def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, stud
     means = {(a["model"], a["metric"]): a["mean"] for a in run.summary["alignment"]}
     assert means["after-s42", "cc"] == pytest.approx(wide["after"].mean(), rel=1e-6)
     assert run.table("predictions")["correct"].notna().all()
+    expected = parity(keyed(run.table("predictions")), "before")
+    assert run.table("parity")["only_second"].tolist() == expected["only_second"].tolist() and len(expected) == 2
+    assert "equivalent within 1 point" in (said := " ".join(capsys.readouterr().out.split())), said
+    assert "BF01, unit (ceiling)" in (study / "run" / "report.html").read_text()
     assert {a["model"] for a in run.summary["accuracy"]} == {"before", "after-s42", "shuffled-s42"}
     assert run.summary["training"]["after-s42"]["step"] == 6
     assert run.summary["datasets"]["table"]["images"] == {"train": 8, "validation": 8, "test": 8}
@@ -44,8 +49,7 @@ def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, stud
     assert (
         re.search(r"(https?:)?//(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", report)) is None
     )  # nothing from elsewhere
-    printed = capsys.readouterr().out
-    assert f"{means['after-s42', 'cc']:.3f}" in printed and "report.html" in printed
+    assert f"{means['after-s42', 'cc']:.3f}" in said and "report.html" in said
     lines = list(run.log_lines())
     assert [line["step"] for line in lines if line["model"] == "after-s42" and line["split"] == "train"] == list(
         range(1, 7)

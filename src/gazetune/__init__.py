@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from gazetune.metrics.saliency import auc_judd, cc, kl, nss, sim
     from gazetune.metrics.score import score
     from gazetune.run import Run
+    from gazetune.statistics.bayes import bf01_jzs, bf01_unit
     from gazetune.statistics.paired import paired_test
 
 __all__ = [
-    "Metric", "Run", "attention_maps", "auc_judd", "cc", "density", "kl", "load_backbone", "load_osie",
-    "load_salicon", "load_synthetic", "load_table", "nss", "paired_test", "rollout", "score", "sim",
+    "Metric", "Run", "attention_maps", "auc_judd", "bf01_jzs", "bf01_unit", "cc", "density", "kl", "load_backbone",
+    "load_osie", "load_salicon", "load_synthetic", "load_table", "nss", "paired_test", "rollout", "score", "sim",
 ]  # fmt: skip
 
 # name -> module; imported on first use, so that `gazetune --help` does not wait for torch
@@ -28,6 +29,8 @@ _HOMES = {
     "Metric": "metrics",
     "Run": "run",
     "attention_maps": "attention.extract",
+    "bf01_jzs": "statistics.bayes",
+    "bf01_unit": "statistics.bayes",
     "density": "maps",
     "load_backbone": "backbones",
     "load_osie": "data.osie",

@@ -34,12 +34,16 @@ def colours(roles: Mapping[str, str]) -> dict[str, str]:
     return {key: fixed.get(role) or next(rest) for key, role in roles.items()}
 
 
-def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None) -> list[str]:
-    """Write a figure as PNG, and the numbers it was drawn from as CSV beside it."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None, vector: bool = False) -> list[str]:
+    """Write a figure as PNG (with `vector` as SVG too), and the numbers it was drawn from as CSV beside it."""
+    # no date, no random ids: the same figure has the same bytes
+    about: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    written = []
+    with warnings.catch_warnings(), plt.rc_context({"svg.hashsalt": name}):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a file name in a script the font has not
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        for kind in ("png", "svg") if vector else ("png",):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=about[kind])
+            written.append(run.write(f"figures/{name}.{kind}", buffer.getvalue()))
     plt.close(figure)
-    written = [run.write(f"figures/{name}.png", buffer.getvalue())]
     return written + ([run.write_table(f"figures/{name}", drawn)] if drawn is not None else [])

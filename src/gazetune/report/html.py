@@ -10,6 +10,7 @@ import jinja2
 from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.parity import HEAD, parity_rows
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
@@ -40,6 +41,7 @@ def write_report(
         title=f"gazetune: {summary['experiment']}",
         answer=answer(summary, main, roles, labels),
         regression=REGRESSION,
+        parity_head=HEAD,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
         figures=[_figure(run, name) for name in ALT if f"figures/{name}.png" in drawn],
@@ -89,6 +91,7 @@ def _dataset(
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "accuracy": accuracy,
+        "parity": parity_rows(summary, name, labels),
         "biases": bias_tables(summary, name, labels),
         "people": people(summary, name, labels, metrics),
     }

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
+from gazetune.report.parity import parity_lines
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, table_rows, test_between
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
@@ -30,6 +31,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
             interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
             console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
+        for line in parity_lines(summary, dataset, labels):
+            console.print(line)
         for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))

@@ -7,6 +7,7 @@ import pandas as pd
 from gazetune.attention.extract import READY
 from gazetune.metrics.baselines import share_of_ceiling
 from gazetune.metrics.heads import gather_heads
+from gazetune.parity.compare import parity, parity_by
 from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
@@ -56,6 +57,10 @@ def write_tables(
         present = {name: data.categories for name, data in prepared.items()}
         gained = gain_tables(keyed(scores), parts["consistency"], present, roles)
         parts, summary = parts | gained, summary | gain_summary(gained)
+    if "predictions" in parts:
+        reference = next(key for key, role in roles.items() if role == "reference")
+        parts |= _parity(keyed(parts["predictions"]), reference)
+        summary["parity"] = parts["parity"].to_dict("records") if "parity" in parts else []
     spread = seed_spread(keyed(scores), metrics, roles)
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
@@ -114,6 +119,14 @@ def _with_share(means: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
             found.loc[i, "share_of_ceiling"] = float(share_of_ceiling(row, low, high))
             found.loc[i, "share_n"] = int(wide[[key, prior, CEILING]].notna().all(axis=1).sum())
     return found
+
+
+def _parity(predictions: pd.DataFrame, reference: str) -> dict[str, pd.DataFrame]:
+    """parity and parity_classes: every model against the reference as a classifier; empty where it has not answered."""
+    if reference not in set(predictions["key"]):
+        return {}
+    tables = {"parity": parity(predictions, reference), "parity_classes": parity_by(predictions, reference, "label")}
+    return {name: table for name, table in tables.items() if len(table)}
 
 
 def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
