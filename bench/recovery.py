@@ -17,7 +17,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from gazetune.data.selection import every_second, only
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr, t
 
@@ -31,6 +30,7 @@ from gazetune.data.observers import Observers
 from gazetune.data.stimuli import Stimuli
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.maps import Human, Points, densities, grid_points, min_max, sum_to_one
+from gazetune.observers import every_second, only
 from gazetune.priors import centre_gaussian, mean_training_map
 from gazetune.statistics.intervals import wilson
 
@@ -181,9 +181,10 @@ def level_between_rows(pool: int, n: int, studies: int, rng: np.random.Generator
     The rows are the maps of every second observer and of the others: alike on the whole, different on each image.
     """
     scenes = world(pool)
-    second = every_second(scenes)
+    points = grid_points(scenes, human(), SIZE)
+    second = every_second(points)
     halves = {"second": second, "others": ~second}
-    rows = {n: partial(densities, grid_points(only(scenes, keep), human(), SIZE)) for n, keep in halves.items()}
+    rows = {n: partial(densities, only(points, keep)) for n, keep in halves.items()}
     rates = {}
     for one in measures(measure(scenes, rows, SIZE), BIASES):
         gap = (one.values[:, 0] - one.values[:, 1])[~np.isnan(one.values).any(1)]
