@@ -12,6 +12,7 @@ from pycocotools import mask as rle
 
 import salicon_world as world
 from conftest import data_folder
+from gazetune.biases.regions import painted
 from gazetune.data.canvas import canvas, nearest
 from gazetune.data.coco import AMBIGUOUS, ANIMATE, fits_animacy_rule, image_number, load_coco
 from gazetune.data.faults import Faults
@@ -173,14 +174,17 @@ def test_the_real_masks(real):
     assert all(one.path.is_file() for one in stimuli) and stimuli.given_split.count("test") == 35
 
 
-def test_the_canvas_of_real_images_pixel_for_pixel(real):
+@pytest.mark.parametrize("n", [4, pytest.param(58, marks=pytest.mark.slow)])
+def test_the_canvas_of_real_images_pixel_for_pixel(real, n):
     stimuli, content = real
-    most = sorted(stimuli, key=lambda one: len(one.objects))[-8:]  # the fullest images: most overlap
+    most = sorted(stimuli, key=lambda one: len(one.objects))[-n:]  # the fullest images: most overlap
+    assert len(most) == n
     for one in most:
         annotations = [a for a in content["annotations"] if a["image_id"] == image_number(one.id) and not a["iscrowd"]]
         shown = canvas(one.objects, one.height, one.width)
         assert np.array_equal(shown, slow_canvas(annotations, SIZE)), one.id
         assert np.array_equal(nearest(shown, 224), by_fractions(shown, 224))
+        assert np.array_equal(painted(one, 224) + 1, nearest(shown, 224))  # what the bias analyses look at
 
 
 def test_the_rule_of_the_paper_selects_2619_images():

@@ -35,6 +35,7 @@ def bias_tables(summary: Mapping[str, Any], dataset: str, labels: Labels, brief:
         of = [t for t in tests if t["analysis"] == analysis]
         shown += [_within(analysis, of, labels), _between(analysis, of, labels)]
         if not brief:
+            shown.append(_each_region(analysis, of, labels))
             shown.append(_flow(analysis, [e for e in left_out if e["analysis"] == analysis]))
     entropy = [t for t in tests if t["kind"] == "entropy"]
     if entropy:
@@ -77,6 +78,22 @@ def _between(analysis: str, tests: list[Test], labels: Labels) -> Shown:
     head = ("", "n", "contrast", *STATISTICS, f"density on {a}", *STATISTICS)
     title = f"{analysis}, between rows: difference of the contrasts, and of the density on {a} alone (the paper's test)"
     return Shown(title, head, rows)
+
+
+def _each_region(analysis: str, tests: list[Test], labels: Labels) -> Shown:
+    """The density of two rows on each region (each size), on every image that has the region."""
+    rows = [
+        (
+            f"{row_name(t['first'], labels)} - {row_name(t['second'], labels)}",
+            t["measure"],
+            str(t["n"]),
+            *_statistics(t, ("difference", *STATISTICS)),
+        )
+        for t in tests
+        if t["kind"] == "density_any" and _is_of_models(t, labels)
+    ]
+    title = f"{analysis}, between rows: density on each region, on all images that have it"
+    return Shown(title, ("", "region", "n", "difference", *STATISTICS), rows)
 
 
 def _sparsity(entropy: list[Test], by_clutter: list[Test], means: list[Test], labels: Labels) -> list[Shown]:
