@@ -134,3 +134,11 @@ def test_ids_that_occur_twice_are_refused(tmp_path):
     study = load_table(write_study(tmp_path, n=2))
     with pytest.raises(InputError, match="occur once"):
         study.take(np.array([0, 0]))
+
+
+def test_another_separator_is_named(tmp_path):
+    write_study(tmp_path)
+    csv = tmp_path / "fixations.csv"
+    csv.write_text(csv.read_text().replace(",", ";"))
+    with pytest.raises(InputError, match="Save it with commas"):
+        load_table(tmp_path)

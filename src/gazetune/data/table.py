@@ -121,9 +121,11 @@ def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"'{csv}' has no row of data. Needed: one row a fixation.")
     missing = [c for c in NEEDED if c not in table]
     if missing:
+        only = str(table.columns[0]) if len(table.columns) == 1 else ""
+        hint = " Save it with commas between the columns." if ";" in only or "\t" in only else ""
         raise InputError(
             f"'{csv}' needs the columns {', '.join(NEEDED)}; missing: {', '.join(missing)}. It has: "
-            f"{', '.join(map(str, table.columns))}."
+            f"{', '.join(map(str, table.columns))}.{hint}"
         )
     for column in ("image", "observer"):
         blank = [code for code, name in enumerate(table[column].cat.categories) if not str(name).strip()]

@@ -13,6 +13,8 @@ from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, table_rows, test_between
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
+MANY_ROWS = 12  # more do not stand side by side
+
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
     """Print alignment, tests and accuracy of every data set of a run, and where the report lies."""
@@ -21,10 +23,15 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         title = f"{dataset}: means over {about['images']['test']} test images (SD: report.html)"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         rows = table_rows(summary, dataset, labels, list(metrics), spread=False)
-        for name in ("", *(row[0] for row in rows)):  # models side by side: there may be many metrics
+        across = [[metric.heading or name for name, metric in metrics.items()], *(row[1:] for row in rows)]
+        lines = list(zip(*across, strict=True))  # models side by side: there may be many metrics
+        head = ["", *(row[0] for row in rows)]
+        if len(rows) > MANY_ROWS:
+            head, lines = ["", *across[0]], [tuple(row) for row in rows]
+        for name in head:
             table.add_column(name, justify="right" if name else "left", no_wrap=not name, overflow="fold")
-        for i, (name, metric) in enumerate(metrics.items(), start=1):
-            table.add_row(metric.heading or name, *(row[i] for row in rows))
+        for cells in lines:
+            table.add_row(*cells)
         console.print(table)
         for tests in _tests(summary, dataset, roles, labels, metrics):
             console.print(tests)
