@@ -83,7 +83,7 @@ def prepare_points(
     empty = int(((np.diff(points.offsets) == 0) & placed).sum())
     if empty:
         say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
-    tensors = {column: torch.from_numpy(np.ascontiguousarray(getattr(points, column))) for column in COLUMNS}
+    tensors = {column: torch.from_numpy(np.array(getattr(points, column))) for column in COLUMNS}
     table = {
         "image": list(stimuli.ids),
         "split": list(parts),

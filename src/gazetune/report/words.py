@@ -121,9 +121,9 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
         for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
             parts = [_against(summary, dataset, metric, model, rival, labels) for rival in rivals]
             if any(parts):
-                who = "the tuned model" if tuned else labels[model]
+                who = "the tuned model" if tuned else row_name(model, labels)
                 sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
-    still = [labels[k] for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
+    still = [row_name(k, labels) for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
     if still:
         sentences.append(
             f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
