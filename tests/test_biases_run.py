@@ -109,6 +109,7 @@ def test_without_objects_there_is_nothing_to_show(monkeypatch, study, capsys):
     assert not Run(study / "run").file("contrasts.csv").exists()
 
 
+@pytest.mark.slow
 def test_objects_that_change_are_measured_again(monkeypatch, outlined):
     run_small(monkeypatch, outlined)
     before = Run(outlined / "run").table("contrasts")

@@ -38,6 +38,7 @@ def fails(monkeypatch, study, capsys):
     return check
 
 
+@pytest.mark.slow
 def test_full_disk_while_the_weights_are_written(study):
     ended = limited(["run", "small.yaml", "--output", "run"], study, most_bytes=100_000)
     assert ended.returncode == 1 and "could not be written" in ended.stderr and "best" in ended.stderr, ended.stderr
@@ -224,6 +225,7 @@ def test_existing_run(fails, monkeypatch, study):
     assert "already holds a run" in said and f"gazetune run {study / 'run'} --resume" in said
 
 
+@pytest.mark.slow
 def test_damaged_record(fails, monkeypatch, study):
     run_small(monkeypatch, study)
     record = study / "run" / "provenance.json"

@@ -275,6 +275,7 @@ def test_maps_of_some_images_are_compared_with_a_model_over_these(monkeypatch, p
     assert set(tests["reason"]) == {"fewer than 3 observers"} and tests["p"].isna().all()
 
 
+@pytest.mark.slow
 def test_groups_later_neither_train_nor_score_again(monkeypatch, people, capsys):
     assert run_small(monkeypatch, people, "--limit", "8") == 0
     run = Run(people / "run")

@@ -291,6 +291,7 @@ def test_heads_can_be_left_out(monkeypatch, study):
     assert "How human-like each attention head is" not in (study / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_heads_on_another_data_set_follow_its_models(monkeypatch, study, capsys):
     untrained(study)
     run_small(monkeypatch, study)

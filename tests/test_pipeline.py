@@ -85,6 +85,7 @@ def test_finished_stages_are_kept_and_a_missing_or_changed_file_is_made_again(mo
     assert {n for n in before if before[n] != after[n]} <= {"provenance.json", "report.html"}  # the new command
 
 
+@pytest.mark.slow
 def test_changed_settings_redo_what_depends_on_them(monkeypatch, study, capsys):
     run_small(monkeypatch, study)
     capsys.readouterr()
@@ -114,6 +115,7 @@ def test_a_file_that_a_stage_no_longer_writes_is_gone_unless_another_stage_wrote
     assert "three" in files(tmp_path)
 
 
+@pytest.mark.slow
 def test_nothing_of_other_settings_is_left(monkeypatch, study):
     assert run_small(monkeypatch, study, "--set", "training.epochs=1") == 0
     run = Run(study / "run")
@@ -231,6 +233,7 @@ def test_a_damaged_shard_is_made_again_not_kept(monkeypatch, study, capsys):
     assert shard.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_scores_of_another_data_set_with_older_models_are_left_out(monkeypatch, study, capsys):
     run_small(monkeypatch, study)
     other = write_study(study / "other", n=4, seed=9)
@@ -240,6 +243,7 @@ def test_scores_of_another_data_set_with_older_models_are_left_out(monkeypatch, 
     assert set(Run(study / "run").images["dataset"]) == {"table"}
 
 
+@pytest.mark.slow
 def test_the_cache_may_be_deleted_and_the_data_may_be_gone(monkeypatch, study, capsys):
     run_small(monkeypatch, study)
     before = files(study / "run")
@@ -259,6 +263,7 @@ def test_the_cache_may_be_deleted_and_the_data_may_be_gone(monkeypatch, study, c
     assert "does not hold them whole" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_accuracy_is_of_the_labelled_images_and_never_that_of_an_older_model(monkeypatch, study, capsys):
     table = pd.read_csv(study / "study" / "fixations.csv")
     table["label"] = table["label"].where(table["image"] != "p002.png")

@@ -26,7 +26,7 @@ def started(study, *options):
     return subprocess.Popen(line, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_saves_and_exits_130_and_the_run_goes_on_to_the_same_end(study, number):
     settings = ("--set", "training.epochs=15", "--set", "training.evaluate_every=20")
     first = started(study, *settings)

@@ -123,7 +123,8 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
             if any(parts):
                 who = "the tuned model" if tuned else row_name(model, labels)
                 sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
-    still = [row_name(k, labels) for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
+    unmoved = (k for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned")
+    still = [row_name(k, labels) for k in unmoved]
     if still:
         sentences.append(
             f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
