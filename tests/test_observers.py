@@ -10,7 +10,7 @@ import torch
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.maps import Human, Points, grid_points
 from gazetune.metrics import METRICS
-from gazetune.metrics.observers import OBSERVER_METRICS, as_matrix, pairs_of, score_pairs
+from gazetune.metrics.observers import OBSERVER_METRICS, pairs_of, score_pairs
 from gazetune.metrics.score import score_points
 from gazetune.observers import by_observer
 from gazetune.priors import of_training, one_each
@@ -69,8 +69,8 @@ def test_only_a_map_s_order_and_scale_count():
     once, twice = score_pairs(fixed(maps), pairs), score_pairs(fixed(3 * maps + 2), pairs)
     for metric in OBSERVER_METRICS:
         np.testing.assert_allclose(once[metric], twice[metric], atol=2e-6)
-    matrix = as_matrix(once["cc"], pairs)
-    assert matrix.shape == (3, 2) and np.isnan(matrix).tolist() == [[False, False], [True, True], [True, False]]
+    assert list(zip(pairs.image, pairs.observer, strict=True)) == [(0, 0), (0, 1), (2, 1)]
+    assert not np.isnan(once["cc"]).any()
     assert len(by_observer(seen)[1]) == len(pairs) == 3
 
 

@@ -101,14 +101,6 @@ def score_pairs(maps: Maps, pairs: Pairs, metrics: Sequence[str] = OBSERVER_METR
     return {name: np.concatenate([p[name] for p in parts]) if parts else np.empty(0) for name in metrics}
 
 
-def as_matrix(values: Values, pairs: Pairs) -> Float[np.ndarray, "image observer"]:
-    """Values of pairs as a table of images by observers (those who occur, by number), NaN where there is no pair."""
-    who, place = np.unique(pairs.observer, return_inverse=True)
-    matrix = np.full((pairs.n_images, len(who)), np.nan)
-    matrix[pairs.image, place] = values
-    return matrix
-
-
 @dataclass(frozen=True)
 class _Fixated:
     """The pairs of a batch of images: per pair its image in the batch; per fixation its pair, cell and weight."""

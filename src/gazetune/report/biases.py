@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazetune.report.words import number, p_value, row_name
-from gazetune.tables.rows import HUMAN, ROWS
+from gazetune.tables.rows import HUMAN
 
 Labels = Mapping[str, str]
 Test = Mapping[str, Any]
@@ -48,7 +48,7 @@ def _within(analysis: str, tests: list[Test], labels: Labels) -> Shown:
     """Region A against region B in each row, and the contrast over that of the prior."""
     a, b = next(t["measure"] for t in tests if t["kind"] == "contrast").split(" - ", 1)
     over = {t["first"]: t for t in tests if t["kind"] == "over_prior"}
-    prior = next((ROWS.get(t["second"], t["second"]) for t in over.values()), "")
+    prior = next((row_name(t["second"], labels) for t in over.values()), "")
     rows = []
     for t in (t for t in tests if t["kind"] == "within"):
         beyond = over.get(t["first"])

@@ -12,9 +12,8 @@ from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
 from gazetune.report.parity import HEAD, parity_rows
 from gazetune.report.people import people
-from gazetune.report.words import answer, number, p_value, shares, table_rows
+from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
-from gazetune.tables.rows import ROWS
 
 ALT = {
     "alignment": "Mean of every metric for humans, the centre prior and each model; error bars are 1 SEM.",
@@ -100,10 +99,7 @@ def _dataset(
 def _missing(summary: dict[str, Any], name: str, labels: Mapping[str, str]) -> str:
     """How many images of which row have a score missing, and why."""
     of = [r for r in summary["reasons"] if r["dataset"] == name]
-    return (
-        "; ".join(f"{ROWS.get(r['model'], labels.get(r['model'], r['model']))}: {r['n']} ({r['reason']})" for r in of)
-        or "none"
-    )
+    return "; ".join(f"{row_name(r['model'], labels)}: {r['n']} ({r['reason']})" for r in of) or "none"
 
 
 def _ready(label: str, about: dict[str, Any]) -> str:
@@ -115,7 +111,7 @@ def _ready(label: str, about: dict[str, Any]) -> str:
 
 
 def _test(test: dict[str, Any], labels: Mapping[str, str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
-    first, second = (ROWS.get(test[k], labels.get(test[k], test[k])) for k in ("first", "second"))
+    first, second = (row_name(test[k], labels) for k in ("first", "second"))
     interval = f"{number(test['ci_low'])} to {number(test['ci_high'])}"
     name = metrics[test["metric"]].label or test["metric"]
     values = (str(test["n"]), number(test["difference"]), interval, number(test["t"], 2), str(test["df"]))

@@ -10,8 +10,8 @@ from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
 from gazetune.report.parity import parity_lines
 from gazetune.report.people import group_lines
-from gazetune.report.words import answer, in_question, number, p_value, table_rows, test_between
-from gazetune.tables.rows import CEILING, PRIORS, ROWS
+from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
+from gazetune.tables.rows import CEILING, PRIORS
 
 MANY_ROWS = 12  # more do not stand side by side
 
@@ -80,7 +80,7 @@ def _tests(summary: dict[str, Any], dataset: str, roles: Any, labels: Any, metri
             f"{labels[key]} minus ...: difference ± half its 95 % interval, p of the paired t (all pairs: tests.csv)"
         )
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("", *(ROWS.get(r, labels.get(r, r)) for r in rivals)):
+        for name in ("", *(row_name(r, labels) for r in rivals)):
             table.add_column(name, justify="right" if name else "left", overflow="fold")
         for name, metric in metrics.items():
             table.add_row(metric.heading or name, *(_difference(found[name, r]) for r in rivals))
