@@ -125,6 +125,8 @@ def test_families_give_maps_and_gradients(model, prefix):
     output = backbone(images())
     assert output.prefix == prefix
     assert output.feature.shape == (2, 32)
+    assert output.tokens.shape == (2, output.attention[0].shape[-1], 32)
+    assert torch.equal(output.tokens[:, 0], output.feature)
     for layer in output.attention:
         torch.testing.assert_close(layer.sum(-1), torch.ones(2, 16 + prefix), atol=1e-5, rtol=0)
     maps = rollout(output)

@@ -21,6 +21,9 @@ class Output:
     or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens].
     prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
     grid: (height, width) of the patch grid.
+    tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
+    representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
+    vector); None where the model has a head of its own and does not show it.
     """
 
     logits: Float[Tensor, "batch classes"] | None
@@ -28,6 +31,8 @@ class Output:
     attention: tuple[Float[Tensor, "batch *heads_and_rows tokens"], ...]
     prefix: int
     grid: tuple[int, int]
+    tokens: Float[Tensor, "batch tokens dim"] | None = None
+    representation: Float[Tensor, "batch dim"] | None = None
 
 
 @runtime_checkable

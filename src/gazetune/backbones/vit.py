@@ -88,7 +88,16 @@ class VisionTransformer:
         if prefix < 1:
             raise InputError(f"'{self.name}' has no [CLS] token, so its rollout cannot be read.")
         logits = getattr(outcome, "logits", None)
-        return Output(logits=logits, feature=hidden[:, 0], attention=maps, prefix=prefix, grid=self.grid)
+        normed = getattr(outcome, "last_hidden_state", None)  # a model without a head shows it
+        return Output(
+            logits=logits,
+            feature=hidden[:, 0],
+            attention=maps,
+            prefix=prefix,
+            grid=self.grid,
+            tokens=hidden,
+            representation=None if normed is None else normed[:, 0],
+        )
 
     def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
         mean = torch.tensor(self.mean, device=like.device).view(3, 1, 1) * 255
