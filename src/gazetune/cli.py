@@ -205,6 +205,85 @@ def biases(
     _show(score_run(run, data or [], device, skip_bad, allow_code, objects=True), as_json, print_biases)
 
 
+PARITY = """Examples:
+
+gazetune parity runs/osie-s42 --data imagenet=ILSVRC2012_val --classes meta.mat
+
+gazetune parity runs/osie-s42 --data imagenet=ILSVRC2012_val --corruptions imagenet-c --subset published_5000
+
+gazetune parity --model before=WEIGHTS --model after=WEIGHTS --data folder:mine=photos-by-class
+"""
+
+
+@app.command(epilog=PARITY)
+def parity(
+    run: Annotated[Path | None, typer.Argument(help="A run directory with models, unless --model names them.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Labelled images: imagenet, imagenet_c, objectnet, folder, labels (a CSV) or hub; repeat.",
+            metavar="KIND[:NAME]=PATH",
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Without a run: a model, the first is the reference; repeat.", metavar="[NAME=]WEIGHTS"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Without a run: the run directory (runs/parity).")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="The class list: meta.mat, or a CSV with index, wnid, ilsvrc2012_id, label.")
+    ] = None,
+    answers: Annotated[str | None, typer.Option(help="ImageNet's ILSVRC2012_validation_ground_truth.txt.")] = None,
+    mapping: Annotated[str | None, typer.Option(help="The folder with ObjectNet's mapping files.")] = None,
+    class_map: Annotated[
+        str | None, typer.Option(help="A CSV for a model whose classes have other names: class, model_class or index.")
+    ] = None,
+    corruptions: Annotated[
+        str | None, typer.Option(help="Made in memory: imagenet-c (15), all (19), or names with commas.")
+    ] = None,
+    severity: Annotated[str, typer.Option(help="1 to 5, several with commas.")] = "5",
+    corrupt_at: Annotated[str, typer.Option(help="image (the whole, as the paper) or crop (as ImageNet-C).")] = "image",
+    subset: Annotated[str | None, typer.Option(help="published_5000: the fixed 5,000 images of ImageNet.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many images, evenly over the set.")] = None,
+    preprocessing: Annotated[
+        str, typer.Option(help="paper (256, middle 224) or squashed (to the input size, as for attention maps).")
+    ] = "paper",
+    seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
+    margin: Annotated[float, typer.Option(help="Difference that counts as none (TOST), percentage points.")] = 1.0,
+    folds: Annotated[int, typer.Option(min=2, help="Of the linear probe of models without a head.")] = 5,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
+    resume: Resume = False,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    dry_run: DryRun = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Classify labelled images with every model and compare each with the reference, image by image."""
+    refuse_if_busy(run or output or Path("runs/parity"))
+    from gazetune.commands import classify_images
+    from gazetune.loading import chosen_corruptions, severities_of
+    from gazetune.report.terminal import print_parity
+
+    named = {"classes": classes, "answers": answers, "mapping": mapping, "class_map": class_map, "subset": subset}
+    options = {
+        **named,
+        "limit": limit,
+        "corruptions": chosen_corruptions(corruptions),
+        "severities": severities_of(severity),
+        "corrupt_at": corrupt_at,
+        "preprocessing": preprocessing,
+        "seed": seed,
+        "margin": margin,
+        "folds": folds,
+    }
+    summary = classify_images(
+        run, data or [], model or [], options, output, resume, batch_size, device, skip_bad, dry_run, allow_code
+    )
+    _show(summary, as_json, print_parity)
+
+
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set: osie or salicon.")],

@@ -1,6 +1,6 @@
 """What the commands do: settings from the command line, the stages in order, the summary back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,28 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
-from gazetune.comparison import comparison, without_training_images
+from gazetune.classify import classify
+from gazetune.comparison import comparison, model_table, without_training_images
 from gazetune.data import READERS, Stimuli
+from gazetune.data.sources import LABELLED
 from gazetune.errors import InputError
 from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
-from gazetune.loading import experiment_names, lay_over, load_data, load_experiment, name_and_path, other_data, parse
+from gazetune.loading import (
+    experiment_names,
+    labelled_sets,
+    lay_over,
+    load_data,
+    load_experiment,
+    load_labelled,
+    name_and_path,
+    other_data,
+    parse,
+)
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
-from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
+from gazetune.parity.corruptions import CORRUPTIONS
+from gazetune.plan import parts_of, print_plan, print_sets, require_parts, wrong_maps
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.training.loop import resolved_precision
@@ -106,8 +119,17 @@ def _execute(
             f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
             f"has: gazetune run {run.path} --resume), or choose another --output."
         )
+    labelled = {name: load_labelled(name, settings) for name, settings in experiment.parity.items()}
+    if experiment.data is None:
+        job = _job(experiment, run, device, allow_code)
+        with run.locked():
+            pipeline.begin(job)
+            for name, images in labelled.items():
+                classify(job, name, images, experiment.parity[name])
+            pipeline.conclude(job)
+        return _summary(job)
     load = _load_if_there if resume and not regrouped else load_data
-    stimuli = load(experiment.data, experiment.skip_bad)
+    stimuli = load(experiment.study, experiment.skip_bad)
     if stimuli is not None:
         require_parts(experiment, parts_of(experiment, stimuli))
         wrong = [] if resume else wrong_maps(experiment, stimuli)
@@ -126,6 +148,8 @@ def _execute(
         pipeline.attend(job, job.main)
         pipeline.score(job, job.main)
         pipeline.look_for_biases(job, job.main)
+        for name, images in labelled.items():
+            classify(job, name, images, experiment.parity[name])
         pipeline.conclude(job)
     return _summary(job)
 
@@ -159,7 +183,7 @@ def score_run(
     others = [other_data(text, experiment, by or ()) for text in data]
     with run.locked():
         if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
-            own = experiment.data if others else _grouped(experiment, by or ()).data
+            own = experiment.study if others else _grouped(experiment, by or ()).study
             pipeline.prepare(job, load_data(own, experiment.skip_bad))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
@@ -167,6 +191,61 @@ def score_run(
             pipeline.attend(job, name)
             pipeline.score(job, name)
             pipeline.look_for_biases(job, name)
+        pipeline.conclude(job)
+    return _summary(job)
+
+
+def classify_images(
+    path: Path | None,
+    data: Sequence[str],
+    models: Sequence[str],
+    options: Mapping[str, Any],
+    output: Path | None = None,
+    resume: bool = False,
+    batch_size: int | None = None,
+    device: str = "auto",
+    skip_bad: bool = False,
+    dry_run: bool = False,
+    allow_code: bool = False,
+) -> dict[str, Any] | None:
+    """Classify labelled images with the models of a run, or with models named here, and compare them.
+
+    path: a run directory; without it `models`, [NAME=]WEIGHTS, the first of which is the reference, and `output`.
+    data: KIND[:NAME]=PATH; without it the sets that the run's own experiment names. options: see Classification.
+    """
+    sets = labelled_sets(data, **options)
+    if (path is None) == (not models):
+        raise InputError("Name a run, or the models with --model WEIGHTS (the first is the reference), not both.")
+    if path is not None:
+        run, experiment = Run(path), _of_run(Run(path))
+        sets = sets or dict(experiment.parity)
+    else:
+        run = Run(output or Path("runs") / "parity")
+        table = model_table(models)
+        given = {"name": "parity", "models": table, "reference": next(iter(table))}
+        given["parity"] = {name: settings.model_dump(mode="json") for name, settings in sets.items()}
+        experiment = parse(given, "parity") if sets else None
+        if run.file(CONFIG).is_file() and run.stages() and not (resume or dry_run):
+            raise InputError(
+                f"'{run.path}' already holds a run. Classify more with it: gazetune parity {run.path} --data ...; go on "
+                f"with this one by --resume; or choose another --output."
+            )
+    if not sets or experiment is None:
+        raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")
+    if experiment.data is not None and experiment.data.kind in sets:
+        raise InputError(f"'{experiment.data.kind}' is the run's own data set. Give the images a name: KIND:NAME=PATH")
+    changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
+    experiment = experiment.model_copy(update=changed)
+    loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}
+    job = _job(experiment, run, device, allow_code)
+    if dry_run:
+        print_sets(experiment, run, loaded, sets)
+        return None
+    with run.locked():
+        if path is None:
+            pipeline.begin(job)
+        for name, settings in sets.items():
+            classify(job, name, loaded[name], settings)
         pipeline.conclude(job)
     return _summary(job)
 
@@ -195,6 +274,8 @@ def inventory() -> dict[str, list[str]]:
         "attention methods": list(METHODS),
         "targets": list(TARGETS),
         "controls": list(CONTROLS),
+        "labelled images": list(LABELLED),
+        "corruptions": list(CORRUPTIONS),
         "runs": [str(p.parent) for p in sorted(Path("runs").glob(f"*/{CONFIG}"))],
     }
 
@@ -213,7 +294,7 @@ def _grouped(experiment: Experiment, by: Sequence[str]) -> Experiment:
     """The experiment with other columns to compare by, where there are any."""
     if not by:
         return experiment
-    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"by": tuple(by)})})
+    return experiment.model_copy(update={"data": experiment.study.model_copy(update={"by": tuple(by)})})
 
 
 def _resolved(name: str, output: Path | None, resume: bool, settings: Sequence[str]) -> tuple[Experiment, Path | None]:
@@ -246,10 +327,10 @@ def _with_options(
     """The experiment with the options of the command line in place of its own settings."""
     settings = experiment.model_dump(exclude_none=True)
     for text in data:
-        name, path = name_and_path(text, experiment.data.kind)
-        if name != experiment.data.kind:
+        name, path = name_and_path(text, experiment.study.kind)
+        if name != experiment.study.kind:
             raise InputError(
-                f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.data.kind}'."
+                f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.study.kind}'."
             )
         settings["data"]["path"] = str(Path(path).expanduser().absolute())
     if weights is not None:

@@ -28,17 +28,9 @@ def comparison(
     """
     if not models and not maps:
         raise InputError("Nothing to compare: give --model WEIGHTS or --maps FOLDER, each as often as you like.")
+    table = model_table(models, maps)
     if (data is None) == (fixations is None):
         raise InputError("The observers are missing: give --images DIR --fixations CSV, or --data READER=PATH.")
-    table: dict[str, dict[str, str]] = {}
-    given: dict[str, str] = {}
-    for text in (*models, *maps):
-        name, source = _named(text, given)
-        given[name] = text
-        is_model = len(given) <= len(models)
-        table[name] = {"weights": _weights(source)} if is_model else {"maps": str(Path(source).expanduser().absolute())}
-    for name, label in _labels(given).items():
-        table[name]["label"] = label
     if data is not None:
         kind, path = name_and_path(data)
         if ":" in kind:
@@ -53,6 +45,23 @@ def comparison(
         source_of_data["images"] = str(images.expanduser().absolute())
     source_of_data["split"] = {"rule": "all_test"}
     return {"name": "compare", "data": source_of_data, "models": table, "reference": next(iter(table))}
+
+
+def model_table(models: Sequence[str], maps: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """The rows of `models`, from [NAME=]WEIGHTS and [NAME=]FOLDER, each with a name and a label of its own.
+
+    Raises InputError for a checkpoint that is not there.
+    """
+    table: dict[str, dict[str, str]] = {}
+    given: dict[str, str] = {}
+    for text in (*models, *maps):
+        name, source = _named(text, given)
+        given[name] = text
+        is_model = len(given) <= len(models)
+        table[name] = {"weights": _weights(source)} if is_model else {"maps": str(Path(source).expanduser().absolute())}
+    for name, label in _labels(given).items():
+        table[name]["label"] = label
+    return table
 
 
 def _named(text: str, taken: dict[str, Any]) -> tuple[str, str]:
@@ -103,11 +112,11 @@ def without_training_images(experiment: Experiment, held_out: bool) -> Experimen
     seen: dict[str, tuple[str, set[str]]] = {}
     for name, model in experiment.models.items():
         run = _run_of(model.weights)
-        used = set(trained_on(run, experiment.data.kind)) if run is not None else set()
+        used = set(trained_on(run, experiment.study.kind)) if run is not None else set()
         seen |= {str(run.path): (name, used)} if run is not None and used else {}
     if not seen:
         return experiment
-    compared = set(load_data(experiment.data, experiment.skip_bad).ids)
+    compared = set(load_data(experiment.study, experiment.skip_bad).ids)
     runs = {path: (name, len(used & compared)) for path, (name, used) in seen.items() if used & compared}
     if not runs:
         return experiment
@@ -117,7 +126,7 @@ def without_training_images(experiment: Experiment, held_out: bool) -> Experimen
             f"'{name}' was trained or chosen on {n} of the {len(compared)} images (as their names are). Compare on the "
             f"others with --held-out; or, if these are other images, or all are wanted, say --all-images."
         )
-    data = experiment.data.model_copy(update={"held_out": tuple(runs), "split": Given(rule="given")})
+    data = experiment.study.model_copy(update={"held_out": tuple(runs), "split": Given(rule="given")})
     return experiment.model_copy(update={"data": data})
 
 

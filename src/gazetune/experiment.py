@@ -11,9 +11,11 @@ from gazetune.biases import BIASES, Contrast
 from gazetune.data import OPTIONS, READERS
 from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
+from gazetune.errors import InputError
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
+from gazetune.parity.settings import Classification
 from gazetune.tables.rows import ROWS
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS
@@ -105,16 +107,21 @@ class Entry(_Frozen):
 
 
 class Experiment(_Frozen):
-    """A whole experiment, as its YAML file says it."""
+    """A whole experiment, as its YAML file says it.
+
+    data: the study with fixations; none where no model learns and images are only classified. parity: sets of labelled
+    images to classify, by name.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
-    data: Data
+    data: Data | None = None
     human: Human = Human()
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Model] = Field(min_length=1)
     reference: str
     attention: str = "rollout"
     metrics: tuple[str, ...] = tuple(METRICS)
     contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
+    parity: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Classification] = {}
     training: Training = Training()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
     image_size: int | None = Field(default=None, gt=0)
@@ -136,6 +143,10 @@ class Experiment(_Frozen):
         taken = {*BIASES, "sparsity"} & set(self.contrasts)
         if taken:
             raise ValueError(f"'{taken.pop()}' is an analysis of every run and cannot name a contrast")
+        if self.data is None and (self.learns or not self.parity):
+            raise ValueError("an experiment needs `data`, images with fixations, or only `parity`, images with labels")
+        if self.data is not None and self.data.kind in self.parity:
+            raise ValueError(f"'{self.data.kind}' is the study's name and cannot name a set of labelled images")
         reserved = set(ROWS) & set(self.models)
         if reserved:
             raise ValueError(f"'{reserved.pop()}' is a row of every table and cannot name a model")
@@ -152,6 +163,13 @@ class Experiment(_Frozen):
             for name, model in self.models.items()
             for seed in (self.seeds if model.train else (None,))
         )
+
+    @property
+    def study(self) -> Data:
+        """The images with fixations. Raises InputError where there are none: images were only classified."""
+        if self.data is None:
+            raise InputError(f"'{self.name}' has no images with fixations; its models only classify: gazetune parity.")
+        return self.data
 
     @property
     def learns(self) -> bool:

@@ -38,7 +38,7 @@ class Job:
     @property
     def main(self) -> str:
         """The data set that the experiment trains and tests on."""
-        return self.experiment.data.kind
+        return self.experiment.study.kind
 
     def prepared(self, name: str) -> Prepared:
         """A data set as it was made ready."""

@@ -8,15 +8,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from gazetune.biases import Contrast, Region
 from gazetune.data import READERS, Stimuli, load_table, read
+from gazetune.data.labelled import Labelled
+from gazetune.data.sources import LABELLED, published_5000, read_labelled
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
 from gazetune.maps import Human
+from gazetune.parity.corruptions import CORRUPTIONS, IMAGENET_C
+from gazetune.parity.settings import Classification
 from gazetune.run import Run
 from gazetune.training.settings import Training
 
@@ -50,12 +55,67 @@ def other_data(text: str, experiment: Experiment, by: Sequence[str] = ()) -> Sti
     reader_and_name, path = name_and_path(text)
     reader, _, name = reader_and_name.partition(":")
     name = name or reader
-    if name == experiment.data.kind:
+    if name == experiment.study.kind:
         raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
     if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    data = Data(kind=reader, path=path, split=experiment.data.split, by=tuple(by))
+    data = Data(kind=reader, path=path, split=experiment.study.split, by=tuple(by))
     return replace(load_data(data, experiment.skip_bad), name=name)
+
+
+def load_labelled(name: str, settings: Classification) -> Labelled:
+    """The labelled images that these settings name, those of the subset or at most `limit`, evenly over the set.
+
+    Raises InputError where they are not there or cannot be read.
+    """
+    files = {key: getattr(settings, key) for key in ("classes", "answers", "mapping")}
+    given = {key: Path(value).expanduser() for key, value in files.items() if value is not None}
+    labelled = read_labelled(settings.kind, settings.path, name=name, **given)
+    if settings.subset is not None:
+        labelled = published_5000(labelled)
+    if settings.limit is not None and settings.limit < len(labelled):
+        labelled = labelled.take(np.linspace(0, len(labelled) - 1, settings.limit).round().astype(int))
+    return labelled
+
+
+def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classification]:
+    """What the command line says of labelled images: KIND[:NAME]=PATH each, with the same options for all of them.
+
+    Corrupted images are called NAME_c, so that they can stand beside the clean ones. Raises InputError for what cannot
+    be such a set.
+    """
+    found: dict[str, Classification] = {}
+    for text in data:
+        kind_and_name, path = name_and_path(text)
+        kind, _, name = kind_and_name.partition(":")
+        name = name or (f"{kind}_c" if options.get("corruptions") else kind)
+        if kind not in LABELLED:
+            close = difflib.get_close_matches(kind, LABELLED, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(LABELLED)}"
+            raise InputError(f"There is no kind of labelled images '{kind}'; {hint}. --data KIND[:NAME]=PATH")
+        if not re.fullmatch(r"[A-Za-z0-9]\w*", name) or name in found:
+            raise InputError(f"'{name}' cannot name a set of images: letters, digits and _ only, and each name once.")
+        place = str(Path(path).expanduser().absolute()) if Path(path).expanduser().exists() else path
+        try:
+            found[name] = Classification.model_validate({"kind": kind, "path": place, **options})
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            raise InputError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}; got {first['input']!r}") from None
+    return found
+
+
+def chosen_corruptions(text: str | None) -> tuple[str, ...]:
+    """The corruptions that the command line names: `imagenet-c`, `all`, or names with commas."""
+    known = {None: (), "imagenet-c": IMAGENET_C, "all": tuple(CORRUPTIONS)}
+    return known[text] if text in known else tuple(part.strip() for part in str(text).split(","))
+
+
+def severities_of(text: str) -> tuple[int, ...]:
+    """Severities with commas between them. Raises InputError for what is no number."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--severity needs whole numbers from 1 to 5, e.g. 5 or 1,3,5; got '{text}'.") from None
 
 
 def name_and_path(text: str, default: str | None = None) -> tuple[str, str]:

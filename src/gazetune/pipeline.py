@@ -13,6 +13,7 @@ from gazetune.attention import METHODS
 from gazetune.attention.extract import write_maps
 from gazetune.attention.ready import find_maps, write_ready
 from gazetune.backbones import weights_hash
+from gazetune.classify import classified
 from gazetune.data import Stimuli
 from gazetune.data.splits import SplitName, Whole
 from gazetune.errors import InputError
@@ -52,7 +53,7 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
     `whole`: a data set that nothing was trained on, of which every image is a test image.
     """
     experiment, name = job.experiment, stimuli.name
-    split = Whole(rule="all_test") if whole else experiment.data.split
+    split = Whole(rule="all_test") if whole else experiment.study.split
     limited = experiment.limited
     subset, parts = chosen(stimuli, split, None if whole else experiment.limit, limited)
     data, human, size = subset.fingerprint(), experiment.human, experiment.map_size
@@ -258,23 +259,27 @@ def _bias_inputs(job: Job, name: str) -> dict[str, Any]:
 
 
 def conclude(job: Job) -> None:
-    """Tests, summary, figures and report, over every data set that has been scored with these models."""
+    """Tests, summary, figures and report, over every data set scored and classified with these models."""
     scored = {name: files for name, files in _scored(job).items() if _is_current(job, name)}
+    labelled = classified(job)
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
     roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
-    if not scored:
+    if not scored and not labelled:
         raise InputError(f"Nothing in '{job.run.path}' is scored with these models. Score it: gazetune score.")
-    first = next(iter(scored))  # the run's own data set, where it is scored
+    first = next(iter(scored), None)  # the run's own data set, where it is scored
     data = made_by(job, *(stage for name in scored for stage in data_stages(job, name)))
     inputs = {
         "scores": scored,
+        "classified": labelled,
         "data": data,
         "training": made_by(job, *(f"train/{k}" for k in roles)),
         "roles": roles,
         **about,
     }
     heads = head_tables(job, scored)
-    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads))
+    tables = partial(
+        write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads), list(labelled)
+    )
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
@@ -293,7 +298,7 @@ def _scored(job: Job) -> dict[str, dict[str, str]]:
         biases = stages.get(f"biases/{name}")
         if biases and _has_objects(job, name) and biases["inputs"] == plain(_bias_inputs(job, name)):
             done[name] |= biases["outputs"]
-    return dict(sorted(done.items(), key=lambda item: item[0] != job.main))
+    return dict(sorted(done.items(), key=lambda item: item[0] != job.main)) if done else {}
 
 
 def _is_current(job: Job, name: str) -> bool:

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
+from gazetune.data.labelled import Labelled
 from gazetune.data.splits import NAMES, members, split_of
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment
+from gazetune.parity.corruptions import not_run
+from gazetune.parity.settings import Classification
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
@@ -34,7 +37,9 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             continue
         total = sum(p.numel() for p in backbone.model.parameters())
         learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
-        print(f"model {entry.key}: {weights}; {backbone.preprocessing()}")
+        height, width = backbone.image_size
+        shown = f"RGB, squashed to {width}x{height} (bicubic), {backbone.normalisation()}"
+        print(f"model {entry.key}: {weights}; {shown}")
         print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
         if entry.seed is not None:
             own = experiment.training_of(entry.model)
@@ -47,12 +52,28 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
 
 
+def print_sets(
+    experiment: Experiment, run: Run, loaded: Mapping[str, Labelled], sets: Mapping[str, Classification]
+) -> None:
+    """Print what would be classified."""
+    models = [entry.key for entry in experiment.entries() if entry.model.maps is None]
+    print(f"parity of {', '.join(models)} ({experiment.reference} is the reference), into {run.path}")
+    for name, labelled in loaded.items():
+        copies = sets[name].copies()
+        print(f"{name}: {len(labelled):,} images of {len(set(labelled.groups))} classes, from {sets[name].path}")
+        if sets[name].corruptions:
+            for corruption in sets[name].corruptions:
+                print(f"  {corruption}: {not_run(corruption) or 'can be made'}")
+        print(f"  {len(labelled) * len(copies):,} predictions of each model")
+    print("writes predictions/, parity/, predictions.csv, accuracy.csv, parity*.csv, summary.json, figures/, report.html")
+
+
 def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
     """Raises InputError if the split leaves a part empty that the experiment needs; `counts` are images per part."""
     needed = {"test"} | ({"train", "validation"} if any(e.seed is not None for e in experiment.entries()) else set())
     empty = [name for name in ("train", "validation", "test") if name in needed and not counts.get(name)]
     if empty:
-        rule = ", ".join(f"{k}: {v}" for k, v in experiment.data.split.model_dump().items())
+        rule = ", ".join(f"{k}: {v}" for k, v in experiment.study.split.model_dump().items())
         raise InputError(
             f"The split leaves no usable {' and no '.join(empty)} image ({{{rule}}}). Change it in the YAML or, for "
             f"example, with --set 'data.split={{rule: hash, train: 60, validation: 20, test: 20}}'."
@@ -63,7 +84,7 @@ def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
 
 def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:
     """What is wrong with the folders of ready-made maps: not there, or no map for a test image."""
-    parts = split_of(stimuli, experiment.data.split)
+    parts = split_of(stimuli, experiment.study.split)
     tested = members(parts, "test", experiment.limit if "test" in experiment.limited else None)
     ids, found = [stimuli.ids[i] for i in tested], []
     for model in (m for m in experiment.models.values() if m.maps is not None):
@@ -76,7 +97,7 @@ def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:
 
 def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
     """The number of images in each part of the split, with the limit where it holds."""
-    parts = split_of(stimuli, experiment.data.split)
+    parts = split_of(stimuli, experiment.study.split)
     limits = {name: experiment.limit if name in experiment.limited else None for name in NAMES}
     return {str(name): len(members(parts, name, limit)) for name, limit in limits.items()}
 
@@ -93,18 +114,18 @@ def _data(
     experiment: Experiment, load: Callable[[Data], Stimuli], missing: list[str]
 ) -> tuple[Stimuli | None, dict[str, int]]:
     try:
-        stimuli = load(experiment.data)
+        stimuli = load(experiment.study)
         counts = parts_of(experiment, stimuli)
     except InputError as reason:
         missing.append(str(reason))
-        print(f"data {experiment.data.kind}: missing")
+        print(f"data {experiment.study.kind}: missing")
         return None, {}
     split = ", ".join(f"{n} {name}" for name, n in counts.items())
-    print(f"data {experiment.data.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
+    print(f"data {experiment.study.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
     try:
         require_parts(experiment, counts)
     except InputError as reason:
         missing.append(str(reason))
-    if experiment.data.path:
-        print(f"  from {experiment.data.path}")
+    if experiment.study.path:
+        print(f"  from {experiment.study.path}")
     return stimuli, counts

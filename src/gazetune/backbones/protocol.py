@@ -7,8 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-# what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head
-Kept = Literal["mean", "heads", "cls"]
+# what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head; nothing
+Kept = Literal["mean", "heads", "cls", "none"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Output:
     logits: class scores, or None for a backbone without a head.
     feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
     attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
-    or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens].
+    or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens]; or
+    none at all, which is faster.
     prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
     grid: (height, width) of the patch grid.
     tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
@@ -51,14 +52,15 @@ class Backbone(Protocol):
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """RGB images as uint8, of `image_size`; scaling and normalisation happen inside.
 
-        `attention` says what to keep of it: `heads` and `cls` only of a model that has heads.
+        `attention` says what to keep of it: `heads` and `cls` only of a model that has heads; `none` where only the
+        classes are asked for.
         """
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """The parameters that the method tunes, by name; all others stay as they are."""
 
-    def preprocessing(self) -> str:
-        """How an image reaches the model, in words, for tables and reports."""
+    def normalisation(self) -> str:
+        """What is done to the levels of an image of the model's input size, in words, for tables and reports."""
 
     def save(self, folder: Path) -> None:
         """Write the model as a folder that plain transformers loads."""

@@ -23,7 +23,7 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 # mean and SD where a folder has no preprocessor_config.json: those the families were trained with
 NORMALISATION = {"vit": HALF, "deit": IMAGENET, "dinov2": IMAGENET, "dinov2_with_registers": IMAGENET}
 FIXED_POSITIONS = ("vit", "deit")  # families whose position table must be told to stretch
-KEEPING: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": CLS_ROWS}
+KEEPING: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": CLS_ROWS, "none": "sdpa"}
 INPUT_SIZE = 224  # the paper's, where neither the processor nor a fixed position table says otherwise
 
 
@@ -76,15 +76,15 @@ class VisionTransformer:
         """Images to logits, feature and attention. Raises InputError if not every layer gives its map."""
         pixels = self._normalised(images, next(self.model.parameters()))
         with self._keeping(attention):
-            outcome = self.model(pixels, output_attentions=True, **self._position_argument())
+            outcome = self.model(pixels, output_attentions=attention != "none", **self._position_argument())
         hidden = self._last.pop()
         maps = tuple(m for m in outcome.attentions or () if m is not None)
-        if len(maps) != len(self._blocks):
+        if attention != "none" and len(maps) != len(self._blocks):
             raise InputError(
                 f"'{self.name}' has {len(self._blocks)} layers but {len(maps)} attention maps came back, so a rollout "
                 f"would be wrong. Use an architecture whose attention goes through transformers' AttentionInterface."
             )
-        prefix = maps[0].shape[-1] - self.grid[0] * self.grid[1]
+        prefix = hidden.shape[1] - self.grid[0] * self.grid[1]
         if prefix < 1:
             raise InputError(f"'{self.name}' has no [CLS] token, so its rollout cannot be read.")
         logits = getattr(outcome, "logits", None)
@@ -116,10 +116,9 @@ class VisionTransformer:
         chosen = {id(p) for block in self._blocks for linear in _projections(block) for p in linear.parameters()}
         return {name: p for name, p in self.model.named_parameters() if id(p) in chosen}
 
-    def preprocessing(self) -> str:
-        """How an image reaches the model, in words."""
-        height, width = self.image_size
-        return f"RGB, squashed to {width}x{height} (bicubic), mean {self.mean}, SD {self.std}"
+    def normalisation(self) -> str:
+        """What is done to the levels of an image, in words."""
+        return f"mean {self.mean}, SD {self.std}"
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder (safetensors, config, preprocessor) that plain transformers loads."""

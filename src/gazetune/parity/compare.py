@@ -1,7 +1,8 @@
 """Is a model as good a classifier as the reference, image by image? Tables from `predictions.csv`; no model is needed.
 
 A table of predictions has one row per model (`key`), data set and image, and per corruption and severity where it has
-these columns: `correct` (0 or 1), and where there are `correct_top5`, `p_true` and `label` (see docs/run-directory.md).
+these columns: `correct` (0 or 1), and where there are `correct_top5`, `p_true`, `label` and `head`, whose answers they
+are (`own`, or of a linear probe; see docs/run-directory.md).
 What the columns of the results mean stands in docs/parity.md.
 """
 
@@ -21,6 +22,7 @@ from gazetune.statistics.multiple import holm
 from gazetune.statistics.paired import paired_test
 
 PREDICTION, IMAGE = "prediction", "image"  # what counts as one observation
+HEAD, OWN = "head", "own"  # whose answers: the model's own head's where nothing else is said
 COPIES = ("corruption", "severity")  # columns that tell predictions of one image apart
 NEEDED = ("dataset", "image", "key", "correct")
 FACTORS = {
@@ -35,7 +37,7 @@ ALL_ALIKE = "all differences are the same: t is infinite, the Bayes factors are 
 
 
 def parity(predictions: pd.DataFrame, reference: str, margin: float = MARGIN) -> pd.DataFrame:
-    """One row per data set, model other than `reference`, and unit: accuracies, their difference and every test of it.
+    """One row per data set, head, model other than `reference`, and unit: accuracies, difference and every test of it.
 
     The unit is the single prediction, and where a data set has several of one image (corruptions, severities) once
     more the image: those are not independent, and the row of images is the one to read. An empty table where no other
@@ -58,7 +60,7 @@ def parity_by(predictions: pd.DataFrame, reference: str, by: str, margin: float 
     """The rows of `parity` for each value of a column: `label` (per class), `corruption`, or any other of the table.
 
     The value is the reference's, where models number their classes differently. p_holm is p corrected over the values
-    within one data set, model and unit. Rows without a value (a data set without corruptions) are left out.
+    within one data set, head, model and unit. Rows without a value (a data set without corruptions) are left out.
 
     Raises:
         InputError: as `parity`, and where there is no column `by`.
@@ -74,14 +76,14 @@ def parity_by(predictions: pd.DataFrame, reference: str, by: str, margin: float 
     table = _with_factors(pd.DataFrame(rows))
     if table.empty:
         return table
-    corrected = table.groupby(["dataset", "first", "unit"])["p"].transform(lambda p: pd.Series(holm(p), p.index))
+    corrected = table.groupby(["dataset", HEAD, "first", "unit"])["p"].transform(lambda p: pd.Series(holm(p), p.index))
     return table.assign(p_holm=corrected)
 
 
 def sensitivity(table: pd.DataFrame, scales: Sequence[float] = SCALES) -> pd.DataFrame:
     """The JZS Bayes factor of each row of `parity` at several scales r of the prior, with the ceiling at each.
 
-    Columns: dataset, first, second, unit, n, t, r, ln_bf01, bf01, ceiling, evidence.
+    Columns: dataset, head, first, second, unit, n, t, r, ln_bf01, bf01, ceiling, evidence.
     """
     parts = []
     for r in scales:
@@ -92,7 +94,7 @@ def sensitivity(table: pd.DataFrame, scales: Sequence[float] = SCALES) -> pd.Dat
             "bf01": np.exp(ln),
             "ceiling": np.exp(ln_bf01_jzs(0.0, table["n"].to_numpy(), r)),
         }
-        parts.append(table[["dataset", "first", "second", "unit", "n", "t"]].assign(**shape))
+        parts.append(table[["dataset", HEAD, "first", "second", "unit", "n", "t"]].assign(**shape))
     return pd.concat(parts, ignore_index=True).assign(evidence=lambda x: x["ln_bf01"].map(jeffreys))
 
 
@@ -102,8 +104,7 @@ def _paired(
     """Each model's predictions beside the reference's, with the names of the pair and how many have no partner."""
     _check(predictions, reference)
     values = [c for c in ("correct", "correct_top5", "p_true") if c in predictions]
-    # tables put together from several have an index with repeats
-    for dataset, part in predictions.reset_index(drop=True).groupby("dataset", sort=False):
+    for (dataset, head), part in _with_head(predictions).groupby(["dataset", HEAD], sort=False):
         same = ["image", *(c for c in COPIES if c in part)]
         one = part.loc[part["key"] == reference, [*same, *values]]
         if by is not None:
@@ -114,9 +115,15 @@ def _paired(
             other = part.loc[part["key"] == key, [*same, *values]]
             both = other.merge(one, "outer", on=same, suffixes=("_first", "_second"), sort=True)
             known = both[["correct_first", "correct_second"]].notna().all(axis=1)
-            names = {"dataset": dataset, "first": key, "second": reference, "unpaired": int((~known).sum())}
+            names = {"dataset": dataset, HEAD: head, "first": key, "second": reference, "unpaired": int((~known).sum())}
             numbers = {f"{v}_{side}": float for v in values for side in ("first", "second")}
             yield names, both[known].astype(numbers)
+
+
+def _with_head(predictions: pd.DataFrame) -> pd.DataFrame:
+    # tables put together from several have an index with repeats
+    told = predictions.reset_index(drop=True)
+    return told.assign(head=told[HEAD].fillna(OWN) if HEAD in told else OWN)
 
 
 def _check(predictions: pd.DataFrame, reference: str) -> None:
@@ -126,7 +133,7 @@ def _check(predictions: pd.DataFrame, reference: str) -> None:
     keys = list(map(str, predictions["key"].unique()))
     if reference not in keys:
         raise InputError(f"The predictions have no model '{reference}'. They have: {', '.join(keys) or 'none'}.")
-    of = ["dataset", "key", "image", *(c for c in COPIES if c in predictions)]
+    of = ["dataset", "key", "image", *(c for c in (HEAD, *COPIES) if c in predictions)]
     twice = predictions.duplicated(of)
     if twice.any():
         named = ", ".join(f"{c} {predictions.loc[twice, c].iloc[0]}" for c in of)

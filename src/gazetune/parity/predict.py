@@ -1,36 +1,115 @@
-"""What a classifier says of each image, and how often it is right."""
+"""What a classifier says of each image, and how often it is right; in a run, shard by shard on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune.backbones import Backbone
+from gazetune.parity.views import Batch, View, batches_of
+from gazetune.progress import track
+from gazetune.run import Run
 from gazetune.statistics.intervals import wilson
 
+SHARD = 1024  # views a file
 
-def class_places(classes: tuple[str, ...], of_model: tuple[str, ...], n_logits: int) -> list[int] | None:
-    """Where each class of a data set stands among a model's logits; None where the model does not know them all.
 
-    A model that names no classes is taken to have them in the data set's order if it has as many.
+def predictions(
+    logits: Float[Tensor, "image classes"], answers: Int[np.ndarray, "image answer"] | Int[np.ndarray, " image"]
+) -> pd.DataFrame:
+    """One row an image: top1 (a place among the logits), correct, correct_top5, p_true.
+
+    Args:
+        logits: class scores; of equal ones the first counts as larger.
+        answers: the places among the logits that are right; several a row, filled up with -1, where more than one is.
+            p_true is the sum of their probabilities.
     """
-    if not of_model:
-        return list(range(n_logits)) if n_logits == len(classes) else None
-    place = {name: i for i, name in enumerate(of_model)}
-    return [place[name] for name in classes] if set(classes) <= set(of_model) else None
-
-
-def predictions(logits: Float[Tensor, "image classes"], labels: Int[np.ndarray, " image"]) -> pd.DataFrame:
-    """One row an image: label and top1 (places among the logits), correct, correct_top5, p_true (of the label)."""
+    right = answers.reshape(len(answers), -1)
     ranked = logits.argsort(dim=1, descending=True, stable=True)[:, :5].numpy()
-    probability = logits.double().softmax(1).numpy()[np.arange(len(labels)), labels]
-    right = ranked == labels[:, None]
-    columns = {"label": labels, "top1": ranked[:, 0], "correct": right[:, 0], "correct_top5": right.any(1)}
-    return pd.DataFrame({**columns, "p_true": probability})
+    hits = (ranked[:, :, None] == right[:, None, :]).any(-1)
+    probability = logits.double().softmax(1).numpy()
+    of_answers = np.take_along_axis(probability, np.maximum(right, 0), axis=1) * (right >= 0)
+    columns = {"top1": ranked[:, 0], "correct": hits[:, 0], "correct_top5": hits.any(1)}
+    return pd.DataFrame({**columns, "p_true": of_answers.sum(1)})
 
 
 def accuracy(table: pd.DataFrame) -> dict[str, float | int]:
-    """Top-1 and top-5 accuracy with Wilson's 95 % interval of the top-1."""
-    n, right = len(table), int(table["correct"].sum())
+    """Top-1 and top-5 accuracy with Wilson's 95 % interval of the top-1, over the rows that have an answer."""
+    known = table[table["correct"].notna()].astype({"correct": bool})
+    n, right = len(known), int(known["correct"].sum())
     low, high = wilson(right, n)
-    top5 = float(table["correct_top5"].mean())
-    return {"n": n, "top1": right / n, "top1_ci_low": low, "top1_ci_high": high, "top5": top5}
+    top5 = float(known["correct_top5"].astype(float).mean())
+    return {"n": n, "top1": right / n if n else np.nan, "top1_ci_low": low, "top1_ci_high": high, "top5": top5}
+
+
+def write_answers(
+    run: Run,
+    folder: str,
+    inputs: str,
+    backbone: Backbone,
+    view: Callable[[int], View],
+    right: Int[np.ndarray, "view answer"] | None,
+    n: int,
+    batch_size: int,
+    workers: int,
+) -> list[str]:
+    """What a model says of n views, as shards in `folder`; a whole shard of the same inputs is kept.
+
+    A shard holds of the views that are there `place` (which they are) and `border_px`; and top1, correct, correct_top5
+    and p_true, or `representation` [there, dim] of a model without a head. Its header says why views are missing.
+
+    Args:
+        right: the places among the model's logits that are right for each view, filled up with -1; None without a head.
+    """
+    starts = {f"{folder}/{number:05d}.safetensors": start for number, start in enumerate(range(0, n, SHARD))}
+    missing = {name: start for name, start in starts.items() if not run.is_whole(name, inputs)}
+    parts = [
+        (name, range(first, min(first + batch_size, start + SHARD, n)))
+        for name, start in missing.items()
+        for first in range(start, min(start + SHARD, n), batch_size)
+    ]
+    batches = batches_of(view, [places for _, places in parts], backbone.image_size, workers)
+    total = sum(-(-min(SHARD, n - start) // batch_size) for start in starts.values())
+    found: list[dict[str, Tensor]] = []
+    reasons: dict[str, str] = {}
+    shown = track(zip(parts, batches, strict=True), f"predictions {folder.split('/')[-1]}", total, total - len(parts))
+    for (name, places), batch in shown:
+        found.append(_answer(backbone, batch, right))
+        reasons |= {str(p): v.reason for p, v in zip(batch.places, batch.views, strict=True) if v.pixels is None}
+        if places.stop == min(starts[name] + SHARD, n):
+            tensors = {key: torch.cat([part[key] for part in found]) for key in found[0]}
+            run.write_tensors(name, tensors, inputs=inputs, reasons=reasons)
+            found, reasons = [], {}
+    for leftover in {p.name for p in run.file(folder).glob("*.safetensors")} - {Path(name).name for name in starts}:
+        run.file(f"{folder}/{leftover}").unlink()
+    return list(starts)
+
+
+def _answer(backbone: Backbone, batch: Batch, right: Int[np.ndarray, "view answer"] | None) -> dict[str, Tensor]:
+    there = np.array([i for i, view in enumerate(batch.views) if view.pixels is not None], dtype=int)
+    places, n = batch.places[there], len(there)
+    known = {
+        "place": torch.from_numpy(places),
+        "border_px": torch.tensor([batch.views[i].border_px for i in there], dtype=torch.uint8),
+    }
+    with torch.no_grad():  # a batch of nothing but bad files: a black image keeps the columns
+        output = backbone(batch.images if n else batch.images.new_zeros(1, *batch.images.shape[1:]), attention="none")
+    if right is None:
+        if output.representation is None:
+            raise ValueError("a backbone without a head shows what a head would sit on")
+        return known | {"representation": output.representation[:n].float().cpu()}
+    if output.logits is None:
+        raise ValueError("answers are places among logits, and there are none")
+    said = predictions(output.logits[:n].float().cpu(), right[places])
+    return known | {column: torch.from_numpy(said[column].to_numpy()) for column in said}
+
+
+def read_answers(run: Run, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[int, str]]:
+    """All shards as one, and why views are missing."""
+    shards, about = [run.tensors(name) for name in names], [run.about(name) for name in names]
+    reasons = {int(place): why for header in about for place, why in header["reasons"].items()}
+    return {key: torch.cat([shard[key] for shard in shards]) for key in shards[0]}, reasons

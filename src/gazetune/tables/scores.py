@@ -15,7 +15,9 @@ from gazetune.metrics import Metric
 from gazetune.metrics.baselines import by_image, half_against_half, leave_one_out, next_image
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import Index, Maps, batches, score_points
-from gazetune.parity.predict import class_places, predictions
+from gazetune.parity.class_map import class_places
+from gazetune.parity.compare import OWN
+from gazetune.parity.predict import predictions
 from gazetune.prepared import NO_FIXATION, Prepared
 from gazetune.priors import Prior, Priors, of_others, of_training, one_each
 from gazetune.progress import say
@@ -122,12 +124,14 @@ def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Model
     if len(labelled) < len(rows):
         say(f"warning: {len(rows) - len(labelled)} of {len(rows)} test images have no label; accuracy is of the others")
     wanted, right = labels.to_numpy(dtype=object)[labelled].astype(np.int64), {}
+    names = [test.classes[i] for i in wanted]
     for key in models:
         folder = maps_folder(test.name, key)
         logits = None if run.file(f"{folder}/{READY}").is_file() else read_maps(run, folder).get("logits")
         place = None if logits is None else class_places(test.classes, class_names(run, folder), logits.shape[1])
         if logits is not None and place is not None:
-            right[models[key]] = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])
+            said = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])
+            right[models[key]] = pd.DataFrame({"label": wanted, "class": names, "head": OWN}).join(said)
         elif logits is not None:
             say(f"warning: '{key}' does not tell the classes of '{test.name}' apart; its accuracy is not counted")
     if not right:

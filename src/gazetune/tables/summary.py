@@ -7,14 +7,13 @@ import pandas as pd
 from gazetune.attention.extract import READY
 from gazetune.metrics.baselines import share_of_ceiling
 from gazetune.metrics.heads import gather_heads
-from gazetune.parity.compare import parity, parity_by
-from gazetune.parity.predict import accuracy
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 from gazetune.tables.biases import gather_biases
 from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
 from gazetune.tables.observers import describe_observers
+from gazetune.tables.parity import parity_tables
 from gazetune.tables.people import write_people
 from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, maps_folder, test_order
 from gazetune.tables.seeds import seed_spread
@@ -28,26 +27,45 @@ def write_tables(
     sizes: Collection[tuple[int, int]],
     about: Mapping[str, Json],
     heads: Collection[str] = (),
+    classified: Collection[str] = (),
 ) -> list[str]:
     """images.csv, tests.csv, summary.json, and the tables of PARTS, tables.gain and tables.seeds, of these data sets.
 
     scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment). heads: the
-    files with the scores of attention heads, for heads.csv.
+    files with the scores of attention heads, for heads.csv. classified: labelled sets that were classified.
     """
+    states = {key: f"checkpoints/{key}/training.json" for key in roles}
+    training = {key: run.json(name) for key, name in states.items() if run.file(name).is_file()}
+    summary: dict[str, Json] = {**about, "datasets": {}, "training": training}
+    parts, said = parity_tables(run, scored, classified, roles)
+    written = [run.write_table(name, table) for name, table in parts.items()]
+    if scored:
+        tables, found = _alignment(run, scored, roles, metrics, sizes)
+        written, summary = written + tables, summary | found
+        people, found = write_people(run, scored, roles, metrics)
+        biases, shown = gather_biases(run, [n for n, files in scored.items() if f"scores/{n}-contrasts.csv" in files])
+        written, said = [*written, *people, *biases, *gather_heads(run, heads)], said | found | shown
+    return [*written, run.write_json(SUMMARY, summary | said)]
+
+
+def _alignment(
+    run: Run,
+    scored: Mapping[str, Collection[str]],
+    roles: Mapping[str, str],
+    metrics: Sequence[str],
+    sizes: Collection[tuple[int, int]],
+) -> tuple[list[str], dict[str, Json]]:
+    """The tables of how well models agree with people, written, and what the summary says of them."""
     scores = pd.concat([run.table(f"scores/{name}") for name in scored], ignore_index=True)
     tests = compare(keyed(scores), metrics, test_order(roles), models=roles)
     prepared = {name: load_prepared(run, name, sizes) for name in scored}
-    states = {key: f"checkpoints/{key}/training.json" for key in roles}
     summary: dict[str, Json] = {
-        **about,
         "datasets": {name: {**_dataset(data), "maps": _ready(run, name, roles)} for name, data in prepared.items()},
-        "training": {key: run.json(name) for key, name in states.items() if run.file(name).is_file()},
         "alignment": _with_share(describe(keyed(scores), metrics, [*ROWS, *roles]), keyed(scores)).to_dict("records"),
         "tests": tests.to_dict("records"),
         "reasons": _reasons(keyed(scores)),
     }
-    written = [run.write_table("images", scores), run.write_table("tests", tests)]
-    parts: dict[str, pd.DataFrame] = {}
+    parts: dict[str, pd.DataFrame] = {"images": scores, "tests": tests}
     for kind in PARTS:
         files = [f"scores/{name}-{kind}" for name, files in scored.items() if f"scores/{name}-{kind}.csv" in files]
         if files:
@@ -57,18 +75,10 @@ def write_tables(
         present = {name: data.categories for name, data in prepared.items()}
         gained = gain_tables(keyed(scores), parts["consistency"], present, roles)
         parts, summary = parts | gained, summary | gain_summary(gained)
-    if "predictions" in parts:
-        reference = next(key for key, role in roles.items() if role == "reference")
-        parts |= _parity(keyed(parts["predictions"]), reference)
-        summary["parity"] = parts["parity"].to_dict("records") if "parity" in parts else []
     spread = seed_spread(keyed(scores), metrics, roles)
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
-    written += [run.write_table(name, table) for name, table in parts.items()]
-    people, said = write_people(run, scored, roles, metrics)
-    biases, found = gather_biases(run, [n for n, files in scored.items() if f"scores/{n}-contrasts.csv" in files])
-    written += [*people, *biases, *gather_heads(run, heads)]
-    return [*written, run.write_json(SUMMARY, summary | said | found)]
+    return [run.write_table(name, table) for name, table in parts.items()], summary
 
 
 def _dataset(prepared: Prepared) -> dict[str, Json]:
@@ -121,26 +131,12 @@ def _with_share(means: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _parity(predictions: pd.DataFrame, reference: str) -> dict[str, pd.DataFrame]:
-    """parity and parity_classes: every model against the reference as a classifier; empty where it has not answered."""
-    if reference not in set(predictions["key"]):
-        return {}
-    tables = {"parity": parity(predictions, reference), "parity_classes": parity_by(predictions, reference, "label")}
-    return {name: table for name, table in tables.items() if len(table)}
-
-
-def _accuracy(table: pd.DataFrame) -> dict[str, Json]:
-    groups = keyed(table).groupby(["dataset", "key"], sort=False)
-    return {"accuracy": [{"dataset": d, "model": key, **accuracy(part)} for (d, key), part in groups]}
-
-
 def _observers(table: pd.DataFrame) -> dict[str, Json]:
     return {"observers": describe_observers(table).to_dict("records")}
 
 
 # what the scoring of a data set may leave beside its scores: NAME.csv of the run, and what the summary says of it
 PARTS: dict[str, Callable[[pd.DataFrame], dict[str, Json]]] = {
-    "predictions": _accuracy,
     "consistency": consistency_summary,
     "observers": _observers,
 }
