@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 
-from gazetune.backbones import Backbone, weights_hash
+from gazetune.backbones import Backbone, black, weights_hash
 from gazetune.data.labelled import Labelled
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
@@ -104,13 +103,12 @@ def _right(
     backbone: Backbone, key: str, labelled: Labelled, settings: Classification
 ) -> tuple[Int[np.ndarray, "image answer"] | None, str | None]:
     """The places among a model's logits that are right for each image, None without a head; or why there are none."""
-    with torch.no_grad():
-        black = backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8), attention="none")
-    if black.logits is None:
+    logits = black(backbone).logits
+    if logits is None:
         if settings.corruptions or labelled.corrupted:
             return None, f"'{key}' has no classification head, and a linear probe is fitted on clean photos only."
         return None, None
-    n = black.logits.shape[1]
+    n = logits.shape[1]
     places = class_places(labelled.classes, backbone.classes, n)
     if places is None and settings.class_map:
         places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)

@@ -227,8 +227,8 @@ def classify_images(
         experiment = parse(given, "parity") if sets else None
         if run.file(CONFIG).is_file() and run.stages() and not (resume or dry_run):
             raise InputError(
-                f"'{run.path}' already holds a run. Classify more with it: gazetune parity {run.path} --data ...; go on "
-                f"with this one by --resume; or choose another --output."
+                f"'{run.path}' already holds a run. Classify more with its models: gazetune parity {run.path} --data "
+                f"...; go on with this one by --resume; or choose another --output."
             )
     if not sets or experiment is None:
         raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")

@@ -100,7 +100,9 @@ def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classificati
             found[name] = Classification.model_validate({"kind": kind, "path": place, **options})
         except ValidationError as wrong:
             first = wrong.errors()[0]
-            raise InputError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}; got {first['input']!r}") from None
+            raise InputError(
+                f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}; got {first['input']!r}"
+            ) from None
     return found
 
 

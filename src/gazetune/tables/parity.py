@@ -41,7 +41,9 @@ def parity_tables(
     if "parity_classes" in parts:
         names = said.drop_duplicates(["dataset", "label"])[["dataset", "label", "class"]]
         parts["parity_classes"] = parts["parity_classes"].merge(names, on=["dataset", "label"], how="left")
-    shown = {name: parts[name].to_dict("records") for name in ("accuracy", "parity", "parity_corruptions") if name in parts}
+    shown = {
+        name: parts[name].to_dict("records") for name in ("accuracy", "parity", "parity_corruptions") if name in parts
+    }
     missing = [{"dataset": name, **line} for name, facts in about.items() for line in facts["not_run"]]
     return parts, {**shown, "classified": about, "parity_not_run": missing}
 
