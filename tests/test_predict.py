@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.parity.predict import accuracy, class_places, predictions
+from gazetune.parity.class_map import class_places
+from gazetune.parity.predict import accuracy, predictions
 
 
 def test_predictions_by_hand():

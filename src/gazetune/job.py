@@ -49,14 +49,15 @@ class Job:
 def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
     """The input size of each of the models' weights, each of which is tried on a black image.
 
-    Raises InputError for weights that are missing, for models whose attention cannot be read, and where the attention
-    method does not fit the model.
+    Raises InputError for weights that are missing and, where there is a study to attend to, for models whose attention
+    cannot be read and an attention method that does not fit the model.
     """
     sizes = {}
     for weights in dict.fromkeys(e.model.start for e in experiment.entries() if e.model.maps is None):
         backbone = load_backbone(weights, experiment.image_size)
         output = black(backbone)
-        for method in {experiment.method_of(m) for m in experiment.models.values() if m.weights == weights}:
+        looking = experiment.models.values() if experiment.data is not None else ()
+        for method in {experiment.method_of(m) for m in looking if m.weights == weights}:
             require_fit(method, backbone, output, weights)
         sizes[weights] = backbone.image_size
     return sizes

@@ -28,7 +28,7 @@ def predictions(
         answers: the places among the logits that are right; several a row, filled up with -1, where more than one is.
             p_true is the sum of their probabilities.
     """
-    right = answers.reshape(len(answers), -1)
+    right = answers[:, None] if answers.ndim == 1 else answers
     ranked = logits.argsort(dim=1, descending=True, stable=True)[:, :5].numpy()
     hits = (ranked[:, :, None] == right[:, None, :]).any(-1)
     probability = logits.double().softmax(1).numpy()
@@ -105,7 +105,7 @@ def _answer(backbone: Backbone, batch: Batch, right: Int[np.ndarray, "view answe
     if output.logits is None:
         raise ValueError("answers are places among logits, and there are none")
     said = predictions(output.logits[:n].float().cpu(), right[places])
-    return known | {column: torch.from_numpy(said[column].to_numpy()) for column in said}
+    return known | {column: torch.from_numpy(said[column].to_numpy(copy=True)) for column in said}
 
 
 def read_answers(run: Run, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[int, str]]:

@@ -73,7 +73,7 @@ def viewer(
     copies = settings.copies()
     read = lru_cache(maxsize=8)(labelled.pixels)  # the copies of an image stand one after another
 
-    def cropped(pixels: Pixels) -> Pixels:
+    def cropped(pixels: Pixels) -> UInt8[np.ndarray, "input_height input_width 3"]:
         if settings.preprocessing == "squashed":
             return resized(pixels, size)
         return squashed_crop(pixels, _larger(height), height)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gazetune.parity.compare import HEAD, IMAGE, parity, parity_by
+from gazetune.parity.compare import HEAD, parity, parity_by
 from gazetune.parity.predict import accuracy
 from gazetune.run import Json, Run
 from gazetune.statistics.agreement import MARGIN
