@@ -88,7 +88,7 @@ def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classificati
     for text in data:
         kind_and_name, path = name_and_path(text)
         kind, _, name = kind_and_name.partition(":")
-        name = name or (f"{kind}_c" if options.get("corruptions") else kind)
+        name = (name or kind) + ("_c" if options.get("corruptions") else "")
         if kind not in LABELLED:
             close = difflib.get_close_matches(kind, LABELLED, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(LABELLED)}"

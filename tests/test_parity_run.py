@@ -1,0 +1,162 @@
+"""`gazetune parity` from the command line to the tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import Dinov2Config, Dinov2Model
+
+from gazetune import bf01_jzs
+from gazetune.backbones import load_backbone
+from gazetune.backbones.vit import HALF, VisionTransformer
+from gazetune.data.labelled import load_image_folder, squashed_crop
+from gazetune.parity.corruptions import not_run
+from gazetune.run import Run
+from test_views import photo_folder
+from worlds import gazetune, small_vit
+
+
+@pytest.fixture()
+def place(tmp_path, monkeypatch):
+    """Twelve photos of two classes, and two models that tell two classes apart."""
+    photo_folder(tmp_path / "photos", n=12)
+    for seed, name in enumerate(("one", "two")):
+        small_vit(seed, labels=2).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parity(monkeypatch, *arguments):
+    return gazetune(monkeypatch, "parity", *arguments)
+
+
+TWO = ("--model", "before=one", "--model", "after=two")
+
+
+def test_two_models_on_a_folder_of_classes(place, monkeypatch, capsys):
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run") == 0
+    said = capsys.readouterr().out
+    run, labelled = Run("run"), load_image_folder("photos")
+    right = {}
+    for name, weights in (("before", "one"), ("after", "two")):
+        backbone = load_backbone(str(place / weights))
+        pixels = np.stack([squashed_crop(labelled.pixels(i)[0], 37, 32) for i in range(12)])
+        with torch.no_grad():
+            top = backbone(torch.from_numpy(pixels).permute(0, 3, 1, 2)).logits.argmax(1).numpy()
+        right[name] = top == labelled.answers[:, 0]
+        found = run.table("predictions").query("model == @name")
+        assert found["image"].tolist() == list(labelled.ids)
+        assert found["correct"].tolist() == right[name].tolist()
+        assert found["class"].tolist() == list(labelled.groups)
+    accuracy = run.table("accuracy").set_index("model")
+    assert accuracy.loc["after", "top1"] == pytest.approx(right["after"].mean())
+    assert "squashed to 37x37 (bilinear), centre crop 32, mean (0.5" in accuracy.loc["after", "preprocessing"]
+    row = run.table("parity").iloc[0]
+    differences = right["after"].astype(float) - right["before"]
+    t = differences.mean() / (differences.std(ddof=1) / np.sqrt(12))
+    assert (row["first"], row["second"], row["head"], row["n"]) == ("after", "before", "own", 12)
+    assert row["bf01_jzs"] == pytest.approx(bf01_jzs(t, 12))
+    assert row["margin"] == 0.01
+    assert set(run.table("parity_classes")["class"]) == {"a", "b"}
+    assert run.summary["classified"]["mine"]["images"] == 12
+    assert "BF01" in said and "mine" in said
+    assert "mine" in (run.path / "report.html").read_text()
+
+
+def test_more_images_with_the_models_of_a_run_and_nothing_done_twice(place, monkeypatch, capsys):
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run") == 0
+    shards = {p: p.stat().st_mtime_ns for p in (place / "run" / "predictions").rglob("*.safetensors")}
+    more = ("run", "--data", "folder:mine=photos", "--corruptions", "contrast,frost", "--severity", "1,5")
+    assert parity(monkeypatch, *more, "--margin", "5") == 0
+    run = Run("run")
+    table = run.table("parity")
+    assert set(table["dataset"]) == {"mine", "mine_c"}
+    assert {p: p.stat().st_mtime_ns for p in shards} == shards
+    corrupted = table.query("dataset == 'mine_c'").set_index("unit")
+    names = [name for name in ("contrast", "frost") if not not_run(name)]
+    assert corrupted.loc["prediction", "n"] == 12 * 2 * len(names) and corrupted.loc["image", "n"] == 12
+    assert corrupted.loc["image", "margin"] == 0.05 and table.iloc[0]["margin"] == 0.01
+    assert set(run.table("parity_corruptions")["corruption"]) == set(names)
+    missing = {line["what"] for line in run.summary["parity_not_run"]}
+    assert missing == {"contrast", "frost"} - set(names)
+    before = (run.path / "parity" / "mine_c.csv").stat().st_mtime_ns
+    assert parity(monkeypatch, *more, "--margin", "5") == 0
+    assert (run.path / "parity" / "mine_c.csv").stat().st_mtime_ns == before
+    assert "kept" in capsys.readouterr().err
+
+
+def test_a_model_without_a_head_is_probed(place, monkeypatch):
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
+        model = Dinov2Model(Dinov2Config(**shape, image_size=32, patch_size=8))
+        VisionTransformer(model, *HALF, (32, 32), name=name).save(place / name)
+    options = ("--folds", "3", "--preprocessing", "squashed", "--output", "run")
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", *options) == 0
+    run = Run("run")
+    table = run.table("predictions")
+    assert table.groupby(["model", "head"]).size().to_dict() == {
+        (model, head): 12 for model in ("before", "after") for head in ("probe", "refitted")
+    }
+    same = table[table["model"] == "before"].pivot(index="image", columns="head", values="p_true")
+    assert same["probe"].tolist() == pytest.approx(same["refitted"].tolist())  # the reference is its own baseline
+    assert run.table("parity")["head"].tolist() == ["probe", "refitted"]
+    assert parity(monkeypatch, "run", "--data", "folder:mine=photos", "--corruptions", "fog") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "folder=photos"), "--model"),
+        ((*TWO,), "--data"),
+        ((*TWO, "--data", "foldr=photos"), "did you mean 'folder'"),
+        ((*TWO, "--data", "folder=nowhere"), "nowhere"),
+        ((*TWO, "--data", "folder=photos", "--corruptions", "fogg"), "fogg"),
+        ((*TWO, "--data", "folder=photos", "--severity", "6"), "severities"),
+        ((*TWO, "--data", "folder=photos", "--severity", "high"), "--severity"),
+        (("--model", "one", "--model", "three", "--data", "folder=photos"), "three"),
+    ],
+)
+def test_what_cannot_be_done_is_said(place, monkeypatch, capsys, arguments, words):
+    assert parity(monkeypatch, *arguments, "--output", "run") == 2
+    assert words in capsys.readouterr().err
+    assert not (place / "run" / "predictions").exists()
+
+
+def test_a_model_of_other_classes_is_left_out_with_its_reason_unless_it_is_mapped(place, monkeypatch, capsys):
+    small_vit(2, labels=5).save(place / "five")
+    models = (*TWO, "--model", "five=five")
+    assert parity(monkeypatch, *models, "--data", "folder:mine=photos", "--output", "run") == 0
+    run = Run("run")
+    assert set(run.table("accuracy")["model"]) == {"before", "after"}
+    assert [line["what"] for line in run.summary["parity_not_run"]] == ["five"]
+    assert "5" in run.summary["parity_not_run"][0]["reason"] and "--class-map" in capsys.readouterr().err
+    pd.DataFrame({"class": ["a", "b"], "index": [4, 2]}).to_csv("map.csv", index=False)
+    assert parity(monkeypatch, "run", "--data", "folder:mine=photos", "--class-map", "map.csv") == 0
+    assert set(Run("run").table("accuracy")["model"]) == {"before", "after", "five"}
+
+
+def test_a_corrupt_photo_is_named_or_left_out_with_its_reason(place, monkeypatch, capsys):
+    (place / "photos" / "b" / "p3.png").write_bytes(b"no image")
+    options = ("--data", "folder:mine=photos", "--output", "run")
+    assert parity(monkeypatch, *TWO, *options) == 2
+    assert "p3.png" in capsys.readouterr().err
+    assert parity(monkeypatch, *TWO, *options, "--skip-bad", "--resume") == 0
+    run = Run("run")
+    assert run.table("parity")["n"].tolist() == [11]
+    bad = run.table("predictions").query("image == 'b/p3.png'")
+    assert len(bad) == 2 and bad["correct"].isna().all() and bad["reason"].str.contains("p3.png").all()
+
+
+def test_a_plan_writes_nothing(place, monkeypatch, capsys):
+    options = ("--data", "folder:mine=photos", "--corruptions", "contrast", "--output", "run", "--dry-run")
+    assert parity(monkeypatch, *TWO, *options) == 0
+    assert "12 images of 2 classes" in capsys.readouterr().out
+    assert not (place / "run").exists()
+
+
+def test_as_json(place, monkeypatch, capsys):
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parity"][0]["dataset"] == "mine"
