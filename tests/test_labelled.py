@@ -9,7 +9,9 @@ from scipy.io import savemat
 
 from conftest import data_folder
 from gazetune.data.classes import Classes, read_class_index, read_devkit
-from gazetune.data.labelled import load_image_folder, load_imagenet_val, load_label_table, squashed_crop
+from gazetune.data.imagenet import load_imagenet_val
+from gazetune.data.label_table import load_label_table
+from gazetune.data.labelled import load_image_folder, squashed_crop
 from gazetune.data.objectnet import load_objectnet, objectnet_mapping, read_without_border, red_border
 from gazetune.errors import InputError
 

@@ -1,5 +1,6 @@
 """Lists of classes: names, synset ids and numbers, and which is which."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from scipy.io import loadmat
 
 from gazetune.errors import InputError
 
-INDEX_COLUMNS = ("index", "wnid", "ilsvrc2012_id", "label")
+INDEX_COLUMNS = ("index", "label")
+SYNSET_AND_NAME = re.compile(r"(n\d{8})(?:\s+(.*))?")
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,17 @@ class Classes:
 
     @cached_property
     def _place(self) -> dict[str, int]:
-        return unambiguous(self.names) | unambiguous(self.wnids)
+        plain = [plain_name(n) for n in self.names]
+        by_name = unambiguous([first_synonym(n) for n in self.names]) | unambiguous(plain)
+        return by_name | unambiguous(self.names) | unambiguous(self.wnids)
 
     def place(self, name: str) -> int | None:
-        """The index of a class by its synset id or name; None if no class, or more than one, is called so."""
-        return self._place.get(name)
+        """The index of a class by its synset id or name; None if no class, or more than one, is called so.
+
+        Case and _ do not count in names, and the first of several synonyms ("tench, Tinca tinca") will do.
+        """
+        exact = self._place.get(name)
+        return self._place.get(plain_name(name)) if exact is None else exact
 
     def from_ilsvrc2012(self, numbers: Int[np.ndarray, " image"]) -> Int[np.ndarray, " image"]:
         """Indices of the classes with these numbers of the development kit.
@@ -59,17 +67,60 @@ class Classes:
         return found
 
 
+def plain_name(name: str) -> str:
+    """A class name to compare by: without case, and _ is a space."""
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def first_synonym(name: str) -> str:
+    """The first of the names that a class has, to compare by: "tench" of "Tench, Tinca tinca"."""
+    return plain_name(name.split(",")[0])
+
+
 def unambiguous(names: Sequence[str]) -> dict[str, int]:
     """Places by name, without the names that stand twice: ImageNet has two classes "crane"."""
     times = Counter(names)
     return {name: i for i, name in enumerate(names) if times[name] == 1}
 
 
-def read_class_index(path: str | Path) -> Classes:
-    """Classes from a CSV with the columns index, wnid, ilsvrc2012_id and label, one row a class.
+def read_classes(path: str | Path) -> Classes:
+    """A class list by the kind of its file.
+
+    `.mat`: the development kit's (`read_devkit`); `.csv`: `read_class_index`; `.txt`: one class a line in the order of
+    the indices, with its synset id in front or without (as synset_words.txt and LOC_synset_mapping.txt of ImageNet).
 
     Raises:
-        InputError: no such file, a missing column, indices other than 0, 1, 2, ..., a class twice.
+        InputError: no such file, another kind of file, or as the readers do.
+    """
+    file = Path(path).expanduser()
+    if file.suffix == ".mat":
+        return read_devkit(file)
+    if file.suffix == ".csv":
+        return read_class_index(file)
+    if file.suffix != ".txt":
+        raise InputError(f"A class list is a .csv, a .txt or the development kit's meta.mat; got '{path}'.")
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as reason:
+        raise InputError(f"The class list '{path}' cannot be read ({reason}).") from None
+    found = [SYNSET_AND_NAME.fullmatch(line) for line in lines]
+    matches = [m for m in found if m]
+    if not lines or (matches and len(matches) < len(lines)):
+        raise InputError(
+            f"'{path}' must have one class a line, all with a synset id in front or none; it has {len(lines)} lines, "
+            f"{len(matches)} of them with one."
+        )
+    wnids = tuple(m[1] for m in matches)
+    if len(set(wnids)) < len(wnids):
+        raise InputError(f"'{path}' has {len(wnids) - len(set(wnids))} synset ids twice.")
+    return Classes(names=tuple(m[2] or m[1] for m in matches) or tuple(lines), wnids=wnids)
+
+
+def read_class_index(path: str | Path) -> Classes:
+    """Classes from a CSV: index, label, and where there are wnid and ilsvrc2012_id; one row a class.
+
+    Raises:
+        InputError: no such file, a missing column, indices other than 0, 1, 2, ..., a synset id twice.
     """
     try:
         table = pd.read_csv(path, keep_default_na=False)
@@ -79,11 +130,16 @@ def read_class_index(path: str | Path) -> Classes:
     if missing:
         raise InputError(f"'{path}' needs the columns {', '.join(INDEX_COLUMNS)}; missing: {', '.join(missing)}.")
     table = table.sort_values("index", ignore_index=True)
-    if table["index"].tolist() != list(range(len(table))) or table["wnid"].duplicated().any():
-        raise InputError(f"'{path}' must have one row for each index 0, 1, 2, ..., each with a wnid of its own.")
-    return Classes(
-        names=tuple(table["label"]), wnids=tuple(table["wnid"]), ilsvrc2012=tuple(map(int, table["ilsvrc2012_id"]))
-    )
+    wnids = tuple(map(str, table.get("wnid", ())))
+    if table["index"].tolist() != list(range(len(table))) or len(set(wnids)) < len(wnids):
+        raise InputError(
+            f"'{path}' must have one row for each index 0, 1, 2, ..., and no synset id (column wnid) twice."
+        )
+    try:
+        numbers = tuple(map(int, table.get("ilsvrc2012_id", ())))
+    except ValueError:
+        raise InputError(f"'{path}': the numbers of the development kit (ilsvrc2012_id) are whole numbers.") from None
+    return Classes(names=tuple(map(str, table["label"])), wnids=wnids, ilsvrc2012=numbers)
 
 
 def read_devkit(path: str | Path) -> Classes:

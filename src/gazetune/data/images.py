@@ -1,6 +1,7 @@
 """Image files to pixels: any mode to RGB, upright, as uint8."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -42,24 +43,33 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarra
     Raises:
         InputError: the file is missing, is no image, is cut short or is too large.
     """
+    return _read(path, str(path), size)
+
+
+def decode_rgb(content: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """The bytes of an image file as upright RGB, read as `read_rgb` reads a file; `name` is for its errors."""
+    return _read(BytesIO(content), name, None)
+
+
+def _read(source: Path | BytesIO, name: str, size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with Image.open(source) as opened:
                 upright = ImageOps.exif_transpose(opened)
                 rgb = _as_rgb(upright)
                 if size is not None:
                     rgb = rgb.resize((size[1], size[0]), Image.Resampling.BICUBIC)
                 return np.array(rgb)
     except FileNotFoundError:
-        raise InputError(f"The image file '{path}' does not exist. Check the folder, or leave the image out.") from None
+        raise InputError(f"The image file '{name}' does not exist. Check the folder, or leave the image out.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(
-            f"'{path}' has more than {Image.MAX_IMAGE_PIXELS:,} pixels and is not read. Save it smaller."
+            f"'{name}' has more than {Image.MAX_IMAGE_PIXELS:,} pixels and is not read. Save it smaller."
         ) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as reason:
         raise InputError(
-            f"'{path}' cannot be read as an image ({reason}). Replace the file, or drop it with --skip-bad."
+            f"'{name}' cannot be read as an image ({reason}). Replace the file, or drop it with --skip-bad."
         ) from None
 
 

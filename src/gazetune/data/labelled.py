@@ -1,54 +1,70 @@
-"""Labelled images to classify: a folder of classes, ImageNet's validation images, or a CSV of paths and labels.
+"""Labelled images to classify, and how a folder of classes is read; `sources.py` reads every kind by its name.
 
-They come without fixations; a study with fixations and labels is read by `table.py`. ObjectNet: `objectnet.py`.
+They come without fixations; a study with fixations and labels is read by `table.py`.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from gazetune.data.classes import Classes
 from gazetune.data.images import read_rgb
 from gazetune.data.table import PHOTOS
 from gazetune.errors import InputError
-from gazetune.files import sha256_file
 from gazetune.progress import say
 
 RESIZE, CROP = 256, 224
 PREPROCESSING = f"resized to {RESIZE}x{RESIZE} (bilinear), centre crop {CROP}"  # the paper's; then mean = std = 0.5
-VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})", re.IGNORECASE)
-LABEL_COLUMNS, FILE_COLUMNS = ("index", "wnid", "label"), ("file", "path", "image")
 NAMED = 5  # of many wrong names, how many an error spells out
 
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
+def whole(path: Path) -> tuple[Pixels, int]:
+    """The pixels of a file, and 0 for no border."""
+    return read_rgb(path), 0
+
+
 @dataclass(frozen=True)
 class Labelled:
-    """Images with the classes that are right for them.
+    """Images with the classes that are right for them; it can be pickled, so that loaders may work in processes.
 
+    ids: the images' names; where a set comes corrupted, the copies of one image share its id.
+    paths: where each image lies: a file, or the row of a table that `read` knows.
     answers: the indices that count as right, one row an image, filled up with -1 (most data sets have one).
     groups: the class as the data set calls it, for tables by class.
+    corrupted: corruption and severity of each file of a set that comes corrupted; else empty.
     may_tune: whether the licence allows to tune a model on it; `for_tuning` enforces it.
-    read: the pixels of a file, and how wide a border was taken off it.
+    read: the pixels that lie at one of `paths`, and how wide a border was taken off them.
+    sources: files behind the data and their sha256.
     """
 
     name: str
     ids: tuple[str, ...]
-    paths: tuple[Path, ...]
+    paths: tuple[Path | int, ...]
     answers: Int[np.ndarray, "image answer"]
     groups: tuple[str, ...]
     classes: Classes
     may_tune: bool = True
-    read: Callable[[Path], tuple[Pixels, int]] = field(default=lambda path: (read_rgb(path), 0), repr=False)
+    read: Callable[[Any], tuple[Pixels, int]] = field(default=whole, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     citation: str = ""
+    corrupted: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        pairs = list(zip(self.ids, self.corrupted, strict=True)) if self.corrupted else list(self.ids)
+        if len(set(pairs)) < len(pairs):
+            raise InputError(
+                f"Every image of '{self.name}' must occur once; {len(pairs) - len(set(pairs))} occur again. Rename or "
+                f"take out the copies."
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,6 +72,30 @@ class Labelled:
     def pixels(self, index: int) -> tuple[Pixels, int]:
         """RGB pixels of one image, and the width of the border that was removed. Raises InputError for a bad file."""
         return self.read(self.paths[index])
+
+    def take(self, index: Int[np.ndarray, " kept"] | Bool[np.ndarray, " image"]) -> "Labelled":
+        """The data set of these images only, in this order."""
+        rows = np.arange(len(self))[index]
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in rows),
+            paths=tuple(self.paths[i] for i in rows),
+            answers=self.answers[rows],
+            groups=tuple(self.groups[i] for i in rows),
+            corrupted=tuple(self.corrupted[i] for i in rows) if self.corrupted else (),
+        )
+
+    def fingerprint(self) -> str:
+        """A sha256 over ids, answers, classes and corruptions, sources, and the size and time of every file.
+
+        Equal as long as the data are, without reading gigabytes of photos.
+        """
+        told = (self.name, self.ids, self.groups, self.classes, self.corrupted, sorted(self.sources.items()))
+        digest = hashlib.sha256(repr((told, self.answers.shape)).encode())
+        digest.update(np.ascontiguousarray(self.answers, dtype="<i8").tobytes())
+        for path in self.paths:
+            digest.update(repr(path if isinstance(path, int) else _size_and_time(path)).encode())
+        return digest.hexdigest()
 
     def for_tuning(self) -> "Labelled":
         """The data set itself, where its licence allows to tune a model on it.
@@ -71,6 +111,14 @@ class Labelled:
         return self
 
 
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # said when its pixels are asked for
+    return found.st_size, found.st_mtime_ns
+
+
 def squashed_crop(pixels: Pixels, resize: int = RESIZE, crop: int = CROP) -> UInt8[np.ndarray, "crop crop 3"]:
     """The paper's preprocessing: squashed to resize x resize by PIL's bilinear filter, then the middle crop x crop."""
     squashed = Image.fromarray(pixels).resize((resize, resize), Image.Resampling.BILINEAR)
@@ -78,18 +126,20 @@ def squashed_crop(pixels: Pixels, resize: int = RESIZE, crop: int = CROP) -> UIn
     return np.asarray(squashed)[start : start + crop, start : start + crop]
 
 
-def load_image_folder(path: str | Path, classes: Classes | None = None, name: str = "") -> Labelled:
+def load_image_folder(
+    path: str | Path, classes: Classes | None = None, name: str = "", beside: Collection[str] = ()
+) -> Labelled:
     """A folder with one sub-folder a class, as torchvision's ImageFolder; ids are paths within it.
 
     Args:
         path: the folder. classes: the known classes; sub-folders bear their synset ids or names. Without: the
-            sub-folders in alphabetical order are the classes.
+            sub-folders in alphabetical order are the classes. beside: sub-folders that are no classes.
 
     Raises:
         InputError: no such folder, no image, sub-folders that are no known class.
     """
     folder = existing_folder(path)
-    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    inside = [p for p in sub_folders(folder) if p.name not in beside]
     known = classes or Classes(names=tuple(p.name for p in inside))
     unknown = [p.name for p in inside if known.place(p.name) is None]
     if unknown:
@@ -110,99 +160,6 @@ def load_image_folder(path: str | Path, classes: Classes | None = None, name: st
     )
 
 
-def load_imagenet_val(path: str | Path, ground_truth: str | Path, classes: Classes) -> Labelled:
-    """ImageNet's validation images as one flat folder, with the labels of the development kit.
-
-    Args:
-        path: the folder of ILSVRC2012_val_00000001.JPEG and so on; some of the 50,000 are enough.
-        ground_truth: ILSVRC2012_validation_ground_truth.txt, one development-kit number a line.
-        classes: with development-kit numbers (`read_devkit`, `read_class_index`).
-
-    Raises:
-        InputError: a missing file, a file name without an image number or with one beyond the labels, a label that is
-            no number of a class.
-    """
-    folder, truth = existing_folder(path), Path(ground_truth).expanduser()
-    try:
-        numbers = np.array(truth.read_text().split(), dtype=np.int64)
-    except (OSError, ValueError) as reason:
-        raise InputError(f"The labels '{truth}' cannot be read ({reason}). Needed: one number a line.") from None
-    places = classes.from_ilsvrc2012(numbers)
-    paths = photos_in(folder, deep=False)
-    matches = [VALIDATION_IMAGE.match(p.name) for p in paths]
-    wrong = [p.name for p, m in zip(paths, matches, strict=True) if m is None or not 1 <= int(m[1]) <= len(numbers)]
-    if wrong or not paths:
-        raise InputError(
-            f"'{folder}' must hold images named ILSVRC2012_val_00000001.JPEG to "
-            f"ILSVRC2012_val_{len(numbers):08d}.JPEG; it has {some(wrong) if wrong else 'no image'}."
-        )
-    index = np.array([int(m[1]) - 1 for m in matches if m])
-    return Labelled(
-        name="imagenet_val",
-        ids=tuple(p.name for p in paths),
-        paths=tuple(paths),
-        answers=places[index][:, None],
-        groups=tuple(classes.wnids[i] for i in places[index]),
-        classes=classes,
-        sources={truth.name: sha256_file(truth)},
-        citation="Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge, IJCV 115(3).",
-    )
-
-
-def load_label_table(csv: str | Path, images: str | Path | None = None, classes: Classes | None = None) -> Labelled:
-    """Images and labels from a CSV: a column `file` (or `path`, `image`) and one of `index`, `wnid`, `label`.
-
-    Args:
-        csv: paths are relative to `images`; by default the folder `images` beside the CSV, or the CSV's own.
-        classes: the known classes; needed for `index` and `wnid`. Without, the labels in alphabetical order.
-
-    Raises:
-        InputError: a missing file or column, an index out of range, a label that is no known class.
-    """
-    table_path = Path(csv).expanduser()
-    try:
-        table = pd.read_csv(table_path, keep_default_na=False, dtype=str)
-    except (OSError, ValueError) as reason:
-        raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
-    files = next((c for c in FILE_COLUMNS if c in table), None)
-    column = next((c for c in LABEL_COLUMNS if c in table and (classes or c == "label")), None)
-    if files is None or column is None or table.empty:
-        raise InputError(
-            f"'{csv}' needs rows with the columns file and label, or, with a class list, wnid or index; it has "
-            f"{len(table)} rows with {', '.join(table.columns)}."
-        )
-    known = classes or Classes(names=tuple(sorted(set(table[column]))))
-    beside = table_path.parent / "images"
-    folder = existing_folder(images if images is not None else beside if beside.is_dir() else table_path.parent)
-    paths = [folder / name for name in table[files]]
-    absent = [str(p) for p in paths if not p.is_file()]
-    if absent:
-        raise InputError(f"{len(absent)} of {len(paths)} images of '{csv}' are not there: {some(absent)}.")
-    places = [_index(x, len(known)) if column == "index" else known.place(x) for x in table[column]]
-    wrong = [label for label, place in zip(table[column], places, strict=True) if place is None]
-    if wrong:
-        raise InputError(
-            f"{len(wrong)} rows of '{csv}' have a {column} that is none of the {len(known)} classes"
-            f"{f' (0 to {len(known) - 1})' if column == 'index' else ''}: {some(list(dict.fromkeys(wrong)))}."
-        )
-    twice = table[files][table[files].duplicated()]
-    if len(twice):
-        raise InputError(f"{len(twice)} images stand twice in '{csv}', the first is '{twice.iloc[0]}'.")
-    return Labelled(
-        name=table_path.parent.name,
-        ids=tuple(table[files]),
-        paths=tuple(paths),
-        answers=np.array(places, dtype=np.int64)[:, None],
-        groups=tuple(table[column]),
-        classes=known,
-        sources={table_path.name: sha256_file(table_path)},
-    )
-
-
-def _index(text: str, n: int) -> int | None:
-    return int(text) if text.strip().isdecimal() and int(text) < n else None
-
-
 def existing_folder(path: str | Path) -> Path:
     """The folder. Raises InputError if it does not exist."""
     folder = Path(path).expanduser()
@@ -211,13 +168,25 @@ def existing_folder(path: str | Path) -> Path:
     return folder
 
 
+def sub_folders(folder: Path) -> list[Path]:
+    """The folders in a folder by name, but for hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
+
+
 def photos_in(folder: Path, deep: bool = True) -> list[Path]:
     """The image files of a folder (if deep, of its sub-folders too) by path; other files are counted and said."""
-    files = sorted(p for p in (folder.rglob("*") if deep else folder.iterdir()) if p.is_file())
-    others = [p for p in files if p.suffix.lower() not in PHOTOS and not p.name.startswith(".")]
+    found: list[Path] = []
+    others: list[Path] = []
+    for place, below, names in os.walk(folder):  # a folder of millions: no look at each file
+        below[:] = [name for name in below if deep and not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                (found if f".{name.rpartition('.')[2]}".lower() in PHOTOS else others).append(Path(place, name))
     if others:
-        say(f"warning: {len(others)} files in '{folder}' are no images and are left out, such as '{others[0].name}'")
-    return [p for p in files if p.suffix.lower() in PHOTOS and not p.name.startswith(".")]
+        first = min(others).name
+        say(f"warning: {len(others)} files in '{folder}' are no images and are left out, such as '{first}'")
+    return sorted(found)
 
 
 def some(names: Sequence[str]) -> str:

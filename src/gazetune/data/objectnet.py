@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from gazetune.data.classes import Classes, unambiguous
 from gazetune.data.images import read_rgb
-from gazetune.data.labelled import Labelled, existing_folder, photos_in, some
+from gazetune.data.labelled import Labelled, existing_folder, photos_in, some, sub_folders
 from gazetune.errors import InputError
 from gazetune.files import sha256_file
 from gazetune.progress import say
@@ -22,6 +22,7 @@ MAPPING_FILES = (
     "folder_to_objectnet_label.json", "objectnet_to_imagenet_1k.json", "imagenet_to_label_2012_v2",
     "pytorch_to_imagenet_2012_id.json",
 )  # fmt: skip
+MAPPING_FOLDERS = ("mappings",)  # where the official archive has them, beside its `images`
 WIDEST_BORDER = 4  # px; the official files have 2
 REDDEST, OFF = np.array([255, 0, 0]), 48  # a border saved as JPEG is a little off
 
@@ -58,12 +59,30 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
         raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
 
 
-def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes) -> Labelled:
+def objectnet_classes(folder: str | Path) -> Classes:
+    """The 1,000 classes of ImageNet in the usual order, by the names that ObjectNet's mapping files give them.
+
+    Raises:
+        InputError: a file is missing or damaged, or does not name each index from 0 on once.
+    """
+    place = existing_folder(folder)
+    try:
+        lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8").splitlines()
+        order = json.loads((place / MAPPING_FILES[3]).read_text(encoding="utf-8"))
+        names = {int(index): lines[int(line)].strip() for index, line in order.items()}
+        if sorted(names) != list(range(len(lines))) or len(set(order.values())) < len(lines):
+            raise ValueError(f"{len(names)} indices for {len(lines)} lines")
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as reason:
+        raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
+    return Classes(names=tuple(names[i] for i in range(len(names))))
+
+
+def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes | None = None) -> Labelled:
     """The photos of ObjectNet whose kind ImageNet has; right is any of the kind's ImageNet indices.
 
     Args:
         path: the folder with one sub-folder a kind. mapping: the folder of the mapping files (`objectnet_mapping`).
-        classes: the 1,000 of ImageNet, in the usual order.
+        classes: the 1,000 of ImageNet, in the usual order; without, as the mapping files name them.
 
     Sub-folders of kinds that ImageNet lacks are left out, which is said. `Labelled.read` takes the red border off.
 
@@ -72,12 +91,13 @@ def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes) -> L
     """
     folder, answers = existing_folder(path), objectnet_mapping(mapping)
     kinds: dict[str, Any] = json.loads((Path(mapping).expanduser() / MAPPING_FILES[0]).read_text(encoding="utf-8"))
-    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    inside = [p for p in sub_folders(folder) if p.name not in MAPPING_FOLDERS]
     unknown = [p.name for p in inside if p.name not in kinds]
     if unknown:
         raise InputError(f"{len(unknown)} sub-folders of '{folder}' are no kind of ObjectNet: {some(unknown)}.")
-    if max(i for indices in answers.values() for i in indices) >= len(classes):
-        raise InputError(f"ObjectNet is mapped to the 1,000 classes of ImageNet; the class list has {len(classes)}.")
+    known = classes or objectnet_classes(mapping)
+    if max(i for indices in answers.values() for i in indices) >= len(known):
+        raise InputError(f"ObjectNet is mapped to the 1,000 classes of ImageNet; the class list has {len(known)}.")
     mapped = [p for p in inside if p.name in answers]
     found = [(photo, sub.name) for sub in mapped for photo in photos_in(sub)]
     if not found:
@@ -91,7 +111,7 @@ def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes) -> L
         paths=tuple(photo for photo, _ in found),
         answers=np.array([[*answers[k], *[-1] * (widest - len(answers[k]))] for _, k in found], dtype=np.int64),
         groups=tuple(kind for _, kind in found),
-        classes=classes,
+        classes=known,
         may_tune=False,
         read=read_without_border,
         sources={name: sha256_file(Path(mapping).expanduser() / name) for name in MAPPING_FILES},
