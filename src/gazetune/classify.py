@@ -109,7 +109,7 @@ def _right(
             return None, f"'{key}' has no classification head, and a linear probe is fitted on clean photos only."
         return None, None
     n = logits.shape[1]
-    places = class_places(labelled.classes, backbone.classes, n)
+    places = class_places(labelled.classes.names, backbone.classes, n)
     if places is None and settings.class_map:
         places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)
     if places is None:

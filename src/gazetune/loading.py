@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from gazetune.biases import Contrast, Region
 from gazetune.data import READERS, Stimuli, load_table, read
 from gazetune.data.labelled import Labelled
-from gazetune.data.sources import LABELLED, published_5000, read_labelled
+from gazetune.data.imagenet import published_5000
+from gazetune.data.sources import LABELLED, read_labelled
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
@@ -86,13 +87,13 @@ def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classificati
     """
     found: dict[str, Classification] = {}
     for text in data:
-        kind_and_name, path = name_and_path(text)
+        kind_and_name, found_path, path = text.partition("=")
         kind, _, name = kind_and_name.partition(":")
-        name = (name or kind) + ("_c" if options.get("corruptions") else "")
-        if kind not in LABELLED:
+        if not found_path or kind not in LABELLED:
             close = difflib.get_close_matches(kind, LABELLED, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(LABELLED)}"
-            raise InputError(f"There is no kind of labelled images '{kind}'; {hint}. --data KIND[:NAME]=PATH")
+            raise InputError(f"--data needs KIND[:NAME]=PATH here; got '{text}'. Of kinds, {hint}")
+        name = (name or kind) + ("_c" if options.get("corruptions") else "")
         if not re.fullmatch(r"[A-Za-z0-9]\w*", name) or name in found:
             raise InputError(f"'{name}' cannot name a set of images: letters, digits and _ only, and each name once.")
         place = str(Path(path).expanduser().absolute()) if Path(path).expanduser().exists() else path

@@ -36,7 +36,7 @@ def view_table(name: str, labelled: Labelled, copies: Copies, reasons: Mapping[i
     )
     if any(corruption for corruption, _ in corrupted):
         table["corruption"], table["severity"] = zip(*corrupted, strict=True)
-    return table.assign(reason=table["place"].map(reasons))
+    return table.assign(reason=pd.Series([reasons.get(place) for place in table["place"]], dtype=object))
 
 
 def with_answers(views: pd.DataFrame, said: pd.DataFrame, model: str, seed: int | None) -> pd.DataFrame:
