@@ -16,6 +16,8 @@ mpl.use("Agg")
 
 HUMAN_COLOUR, REFERENCE_COLOUR, CONTROL_COLOUR, PRIOR_COLOUR = "#FFFFFF", "#D55E00", "#8A8A8A", "#F0E442"
 OTHERS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
+MARKERS = {"reference": "s", "control": "D"}  # by role; the rest take these in turn:
+OTHER_MARKERS = "o^vPXd*"
 MAP, DIFFERENCE = "cividis", "RdBu_r"
 STYLE: Any = {
     "font.size": 9,
@@ -32,6 +34,17 @@ def colours(roles: Mapping[str, str]) -> dict[str, str]:
     rest = iter(OTHERS * len(roles))
     fixed = {"reference": REFERENCE_COLOUR, "control": CONTROL_COLOUR}
     return {key: fixed.get(role) or next(rest) for key, role in roles.items()}
+
+
+def markers(roles: Mapping[str, str]) -> dict[str, str]:
+    """A marker for each model by its role, as `colours`, so that no colour has to be told from another."""
+    rest = iter(OTHER_MARKERS * len(roles))
+    return {key: MARKERS.get(role) or next(rest) for key, role in roles.items()}
+
+
+def literal(text: str) -> str:
+    """A name as it is written: matplotlib takes what stands between two dollars for a formula."""
+    return text.replace("$", r"\$")
 
 
 def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None, vector: bool = False) -> list[str]:

@@ -8,6 +8,7 @@ from gazetune.figures.alignment import draw_alignment
 from gazetune.figures.consistency import draw_consistency
 from gazetune.figures.examples import draw_examples_of
 from gazetune.figures.heads import write_heads
+from gazetune.figures.parity import write_parity_figures
 from gazetune.figures.style import PRIOR_COLOUR, colours, save
 from gazetune.metrics import Metric
 from gazetune.prepared import load_prepared
@@ -24,12 +25,13 @@ def write_figures(
     sizes: Collection[tuple[int, int]],
 ) -> list[str]:
     """`figures/alignment.png`; `heads.png` where heads were scored; where there is CC, `consistency.png` and
-    `examples.png`.
+    `examples.png`; where images have labels, those of figures.parity, of every data set.
 
     Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
     Args:
-        dataset: the one to draw. roles, labels: of each model, by key (see Experiment). sizes: of the decoded photos.
+        dataset: the one whose maps are drawn. roles, labels: of each model, by key (see Experiment).
+        sizes: of the decoded photos.
     """
     summary = run.json(SUMMARY)
     means = pd.DataFrame(summary["alignment"]).query("dataset == @dataset")
@@ -39,7 +41,7 @@ def write_figures(
     written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
     if "correlations" in summary:  # else a gains.csv that lies there is of other settings
         written += _consistency(run, dataset, shown, paint)
-    written += write_heads(run, dataset, labels)
+    written += [*write_heads(run, dataset, labels), *write_parity_figures(run, roles, labels)]
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
     if first is None or "cc" not in metrics or not sizes:
