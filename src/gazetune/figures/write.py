@@ -18,7 +18,7 @@ from gazetune.tables.rows import CEILING, HUMAN, PRIORS, ROWS, keyed
 
 def write_figures(
     run: Run,
-    dataset: str,
+    dataset: str | None,
     roles: Mapping[str, str],
     labels: Mapping[str, str],
     metrics: Mapping[str, Metric],
@@ -30,18 +30,21 @@ def write_figures(
     Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
     Args:
-        dataset: the one whose maps are drawn. roles, labels: of each model, by key (see Experiment).
+        dataset: the one whose maps are drawn; None where images were only classified. roles, labels: of each model, by key (see Experiment).
         sizes: of the decoded photos.
     """
+    written = write_parity_figures(run, roles, labels)
+    if dataset is None:
+        return written
     summary = run.json(SUMMARY)
     means = pd.DataFrame(summary["alignment"]).query("dataset == @dataset")
     shown, paint = {**ROWS, **labels}, {**dict.fromkeys(PRIORS, PRIOR_COLOUR), **colours(roles)}
     prior = next((row for row in PRIORS if (means["model"] == row).any()), None)
     means = means[means["model"].isin([HUMAN, CEILING, prior, *roles])]
-    written = save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
+    written += save(run, "alignment", draw_alignment(means, metrics, shown, paint), means)
     if "correlations" in summary:  # else a gains.csv that lies there is of other settings
         written += _consistency(run, dataset, shown, paint)
-    written += [*write_heads(run, dataset, labels), *write_parity_figures(run, roles, labels)]
+    written += write_heads(run, dataset, labels)
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
     if first is None or "cc" not in metrics or not sizes:
