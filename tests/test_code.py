@@ -131,6 +131,7 @@ def test_a_model_of_ones_own_goes_through_a_run_as_its_weights_would(mine, monke
     assert gazetune(monkeypatch, "score", folder / "own", "--allow-code") == 0
     checkpoint = folder / "own/checkpoints/after-s42"
     study = ("--data", f"table={folder / 'study'}", "--held-out", "--output", folder / "compared")
+    study += ("--set", "map_size=64", "--set", "human.sigma_px=4")
     assert gazetune(monkeypatch, "compare", "--model", f"x={checkpoint}", *study, "--allow-code") == 0
     found = Run(folder / "compared").images.query("model == 'x'")["cc"].to_numpy()
     np.testing.assert_allclose(found, own.images.query("model == 'after'")["cc"].to_numpy(), atol=1e-7)

@@ -46,11 +46,11 @@ def resolve_weights(weights: str) -> str:
 
 
 def load_backbone(weights: str | Path, image_size: int | None = None, allow_code: bool | None = None) -> Backbone:
-    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode; or one of a user's own code.
+    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode; or a user's own code.
 
     Args:
-        weights: besides names and folders, `FILE.py:FUNCTION` or `module:FUNCTION`, with `@FOLDER` for a checkpoint that
-            its own `save` wrote.
+        weights: besides names and folders, `FILE.py:FUNCTION` or `module:FUNCTION`, with `@FOLDER` for what its own
+            `save` wrote.
         image_size: side of the square input in pixels; the model's own where None.
         allow_code: whether code may run; where None, if the command was given --allow-code.
 
