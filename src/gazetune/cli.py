@@ -264,7 +264,7 @@ def parity(
     refuse_if_busy(run or output or Path("runs/parity"))
     from gazetune.commands import classify_images
     from gazetune.loading import chosen_corruptions, severities_of
-    from gazetune.report.terminal import print_parity
+    from gazetune.report.terminal import print_classification
 
     named = {"classes": classes, "answers": answers, "mapping": mapping, "class_map": class_map, "subset": subset}
     options = {
@@ -281,7 +281,7 @@ def parity(
     summary = classify_images(
         run, data or [], model or [], options, output, resume, batch_size, device, skip_bad, dry_run, allow_code
     )
-    _show(summary, as_json, print_parity)
+    _show(summary, as_json, print_classification)
 
 
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
