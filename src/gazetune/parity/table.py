@@ -30,13 +30,20 @@ def view_table(name: str, labelled: Labelled, copies: Copies, reasons: Mapping[i
             "place": np.arange(n * len(copies)),
             "dataset": name,
             "image": np.array(labelled.ids, dtype=object)[index],
-            "class": np.array(labelled.groups, dtype=object)[index],
+            "class": np.array(_class_of_each(labelled), dtype=object)[index],
             "label": labelled.answers[index, 0],
         }
     )
     if any(corruption for corruption, _ in corrupted):
         table["corruption"], table["severity"] = zip(*corrupted, strict=True)
     return table.assign(reason=pd.Series([reasons.get(place) for place in table["place"]], dtype=object))
+
+
+def _class_of_each(labelled: Labelled) -> list[str]:
+    """The class of each image in words; where several answers are right, as the data set calls it."""
+    single = (labelled.answers[:, 1:] < 0).all(1)
+    named = zip(labelled.answers[:, 0], labelled.groups, single, strict=True)
+    return [labelled.classes.names[place] if one else group for place, group, one in named]
 
 
 def with_answers(views: pd.DataFrame, said: pd.DataFrame, model: str, seed: int | None) -> pd.DataFrame:
