@@ -40,9 +40,11 @@ def write_bayes(run: Run, table: pd.DataFrame, labels: Names, paint: Names, mark
 
 def drawn_factors(table: pd.DataFrame) -> pd.DataFrame:
     """One row a prior and row of `parity` that is read: PAIR, unit, n, prior, bf01, ln_bf01, ceiling, evidence."""
-    read, what = to_read(table), ("bf01", "ln_bf01", "ceiling", "evidence")
+    read, what = to_read(table), {"bf01": float, "ln_bf01": float, "ceiling": float, "evidence": str}
     parts = [
-        read[[*PAIR, "unit", "n"]].assign(prior=prior, **{name: read[f"{name}_{prior}"] for name in what})
+        read[[*PAIR, "unit", "n"]].assign(
+            prior=prior, **{name: read[f"{name}_{prior}"].astype(dtype) for name, dtype in what.items()}
+        )
         for prior in PRIORS
     ]
     return pd.concat(parts, ignore_index=True)

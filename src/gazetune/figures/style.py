@@ -58,5 +58,6 @@ def save(run: Run, name: str, figure: Figure, drawn: pd.DataFrame | None = None,
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=about[kind])
             written.append(run.write(f"figures/{name}.{kind}", buffer.getvalue()))
+            figure.set_layout_engine("none")  # laid out once: the same in every format
     plt.close(figure)
     return written + ([run.write_table(f"figures/{name}", drawn)] if drawn is not None else [])

@@ -6,14 +6,16 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
-from gazetune.report.parity import HEAD, parity_rows
+from gazetune.report.parity import classified, not_run, parity_tables, preprocessing
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
+from gazetune.tables.changes import read_changes
 
 ALT = {
     "alignment": "Mean of every metric for humans, the centre prior and each model; error bars are 1 SEM.",
@@ -23,6 +25,18 @@ ALT = {
     "heads": "How human-like each attention head is: mean CC of its [CLS] attention with the human density maps, by "
     "layer (rows, 1 is the first) and head (columns; mean: the average over the heads of a layer). One panel a model, "
     "one scale, in whose bar a line marks the mean training map; a frame marks the best head of each model.",
+}
+CLASSIFICATION = {
+    "accuracy": "Top-1 accuracy of each model by data set and classification head, with 95 % intervals; the dashed "
+    "line is the reference. Axes do not begin at 0.",
+    "bayes_factors": "Bayes factors for equal accuracy of each model and the reference on a log scale, against "
+    "Jeffreys' tiers, under three priors; bars mark the largest value that each can have (t = 0).",
+    "bayes_sensitivity": "The Bayes factor against the scale of its prior; dashed the largest value it can have.",
+    "directions": "Accuracy of each model over that of the reference, by corruption and by class. Triangles up "
+    "(green): the model is better, down (orange): the reference is, circles (grey), on the diagonal: both are equal.",
+    "corruption_changes": "Change of accuracy against the reference by corruption, in order, with 95 % intervals.",
+    "class_changes": "Change of accuracy against the reference by class, in order, with 95 % intervals; where there "
+    "are many classes only the largest changes are named.",
 }
 
 
@@ -35,15 +49,16 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((resources.files("gazetune") / "report" / "template.html").read_text("utf-8"))
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
-    host = provenance["host"]
+    host, changes = provenance["host"], read_changes(run) if summary.get("parity") else {}
     page = template.render(
         title=f"gazetune: {summary['experiment']}",
         answer=answer(summary, main, roles, labels),
         regression=REGRESSION,
-        parity_head=HEAD,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
-        figures=[_figure(run, name) for name in ALT if f"figures/{name}.png" in drawn],
+        figures=[_figure(run, name, alt) for name, alt in ALT.items() if f"figures/{name}.png" in drawn],
+        compared=[_figure(run, name, alt) for name, alt in CLASSIFICATION.items() if f"figures/{name}.png" in drawn],
+        classification=[_classification(summary, name, labels, changes) for name in classified(summary)],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
         citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],
@@ -61,17 +76,6 @@ def _dataset(
     left_out = "; ".join(f"{n} with {why}" for why, n in about["images_with_a_reason"].items()) or "none"
     records = "; ".join(f"{n} with {why}" for why, n in about["records_left_out"].items()) or "none"
     images = ", ".join(f"{n} {split}" for split, n in about["images"].items() if n)
-    accuracy = [
-        (
-            labels[a["model"]],
-            a["n"],
-            f"{a['top1']:.1%}",
-            f"{a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}",
-            f"{a['top5']:.1%}",
-        )
-        for a in summary.get("accuracy", [])
-        if a["dataset"] == name
-    ]
     tests = [t for t in summary["tests"] if t["dataset"] == name]
     return {
         "name": name,
@@ -89,10 +93,18 @@ def _dataset(
         "seeds": seed_rows(summary, name, metrics),
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
-        "accuracy": accuracy,
-        "parity": parity_rows(summary, name, labels),
         "biases": bias_tables(summary, name, labels),
         "people": people(summary, name, labels, metrics),
+    }
+
+
+def _classification(
+    summary: dict[str, Any], name: str, labels: Mapping[str, str], changes: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "lines": [*preprocessing(summary, name, labels), *not_run(summary, name, labels)],
+        "tables": parity_tables(summary, name, labels, changes),
     }
 
 
@@ -125,5 +137,5 @@ def _training(label: str, state: dict[str, Any]) -> tuple[str, ...]:
     return (label, f"{state['learnable']:,}", share, str(state["step"]), str(state["best_step"]), *losses)
 
 
-def _figure(run: Run, name: str) -> dict[str, str]:
-    return {"alt": ALT[name], "data": base64.b64encode(run.file(f"figures/{name}.png").read_bytes()).decode()}
+def _figure(run: Run, name: str, alt: str) -> dict[str, str]:
+    return {"alt": alt, "data": base64.b64encode(run.file(f"figures/{name}.png").read_bytes()).decode()}

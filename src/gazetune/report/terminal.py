@@ -1,18 +1,25 @@
 """The tables of a run in the terminal."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
-from gazetune.report.parity import parity_lines
+from gazetune.report.parity import PARITY, classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
+from gazetune.run import Run
+from gazetune.tables.changes import read_changes
 from gazetune.tables.rows import CEILING, PRIORS
 
+CLASSES = 3  # of a model, those with the largest changes
+SIDE_BY_SIDE = 4  # comparisons with the reference
 MANY_ROWS = 12  # more do not stand side by side
 
 
@@ -35,16 +42,54 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print(table)
         for tests in _tests(summary, dataset, roles, labels, metrics):
             console.print(tests)
-        for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
-            interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
-            console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
-        for line in parity_lines(summary, dataset, labels):
-            console.print(line)
         for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
+    _classification(summary, console, {})
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
+
+
+def print_classification(summary: dict[str, Any], console: Console) -> None:
+    """Print accuracies, comparisons and changes of every data set with labels, and where all of them lie."""
+    if not classified(summary):
+        console.print("No data set of this run was classified: its images have no labels, or its models no head.")
+    changes = read_changes(Run(summary["_run"])) if summary.get("parity") else {}
+    _classification(summary, console, changes)
+    lie = ", ".join(str(summary["_run"] / f"parity{part}.csv") for part in ("", "_classes"))
+    console.print(f"every number: {lie}; report: {summary['_run'] / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _classification(summary: dict[str, Any], console: Console, changes: Mapping[str, pd.DataFrame]) -> None:
+    labels = summary["_labels"]
+    for dataset in classified(summary):
+        console.print(f"Classification: {dataset}", style="bold", markup=False)
+        for line in [*preprocessing(summary, dataset, labels), *parity_lines(summary, dataset, labels)]:
+            console.print(line, markup=False)
+        for shown in parity_tables(summary, dataset, labels, changes, CLASSES):
+            if shown.head == PARITY:  # too wide for a terminal: on its side
+                lines = [shown.head, *shown.rows]
+                for start in range(1, len(lines), SIDE_BY_SIDE):
+                    across = list(zip(lines[0], *lines[start : start + SIDE_BY_SIDE], strict=True))
+                    console.print(
+                        _table(shown.title, across[0], [row for row in across[1:] if any(map(_said, row[1:]))])
+                    )
+            else:
+                console.print(_table(shown.title, shown.head, shown.rows))
+
+
+def _said(cell: str) -> bool:
+    return cell not in ("", "–")
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose cells are text as it stands: a class may be called [red]."""
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def print_biases(summary: dict[str, Any], console: Console) -> None:

@@ -129,9 +129,11 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
         sentences.append(
             f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
         )
-    right = {a["model"]: a for a in summary.get("accuracy", []) if a["dataset"] == dataset}
-    if tuned in right and reference in right:
-        a, b = right[reference], right[tuned]
+    right = [a for a in summary.get("accuracy", []) if a["dataset"] == dataset]
+    right = [a for a in right if a.get("head") == right[0].get("head")]  # the first of its heads
+    models = {a["model"]: a for a in right}
+    if tuned in models and reference in models:
+        a, b = models[reference], models[tuned]
         sentences.append(f"Accuracy on the {a['n']} test images: {a['top1']:.1%} before, {b['top1']:.1%} after.")
     return " ".join(sentences) or "The tuned model could not be tested against its reference."
 

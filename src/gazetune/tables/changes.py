@@ -12,12 +12,14 @@ BETTER, WORSE, TIE = "better", "worse", "tie"
 EQUAL = 1e-9  # a difference of accuracies this small is rounding
 CORRUPTION, CLASS = "corruption", "class"
 TABLES = {CORRUPTION: "parity_corruptions", CLASS: "parity_classes"}  # a table of parity_by each
-NUMBERS = ["unit", "n", "accuracy_first", "accuracy_second", "difference", "ci_low", "ci_high", "p_holm"]
+SHARES = ["accuracy_first", "accuracy_second", "difference", "ci_low", "ci_high", "p_holm"]
+NUMBERS = ["unit", "n", *SHARES]
 
 
 def with_head(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column `head`, the model's own where it says nothing else."""
-    return table.assign(head=table["head"].fillna(OWN) if "head" in table else OWN)
+    """The table with a column `head`, the model's own where it says nothing else, and keys as text (one may be 1)."""
+    texts = {c: table[c].astype(str) for c in ("first", "second", "model") if c in table}
+    return table.assign(head=table["head"].fillna(OWN) if "head" in table else OWN, **texts)
 
 
 def head_name(head: str) -> str:
@@ -55,9 +57,10 @@ def changes(table: pd.DataFrame, by: str) -> pd.DataFrame:
     if read.empty:
         return pd.DataFrame(columns=[*PAIR, by, *NUMBERS, "direction"])
     read = read.assign(**{by: _class_names(read) if by == CLASS else read[by].astype(str)})
+    read = read.reindex(columns=[*PAIR, by, *NUMBERS]).astype(dict.fromkeys(SHARES, float))
     order = read.assign(largest=-read["difference"].round(9), place=read.groupby(PAIR, sort=False).ngroup())
-    read = order.sort_values(["place", "largest", by], kind="stable").reindex(columns=[*PAIR, by, *NUMBERS])
-    return read.assign(direction=read["difference"].map(direction)).reset_index(drop=True)
+    read = order.sort_values(["place", "largest", by], kind="stable", ignore_index=True)[[*PAIR, by, *NUMBERS]]
+    return read.assign(direction=read["difference"].map(direction))
 
 
 def direction(difference: float) -> str:
