@@ -8,17 +8,6 @@ from torch import Tensor
 from gazetune.statistics.intervals import wilson
 
 
-def class_places(classes: tuple[str, ...], of_model: tuple[str, ...], n_logits: int) -> list[int] | None:
-    """Where each class of a data set stands among a model's logits; None where the model does not know them all.
-
-    A model that names no classes is taken to have them in the data set's order if it has as many.
-    """
-    if not of_model:
-        return list(range(n_logits)) if n_logits == len(classes) else None
-    place = {name: i for i, name in enumerate(of_model)}
-    return [place[name] for name in classes] if set(classes) <= set(of_model) else None
-
-
 def predictions(logits: Float[Tensor, "image classes"], labels: Int[np.ndarray, " image"]) -> pd.DataFrame:
     """One row an image: label and top1 (places among the logits), correct, correct_top5, p_true (of the label)."""
     ranked = logits.argsort(dim=1, descending=True, stable=True)[:, :5].numpy()

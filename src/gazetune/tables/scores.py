@@ -15,7 +15,8 @@ from gazetune.metrics import Metric
 from gazetune.metrics.baselines import by_image, half_against_half, leave_one_out, next_image
 from gazetune.metrics.saliency import entropy_bits
 from gazetune.metrics.score import Index, Maps, batches, score_points
-from gazetune.parity.predict import class_places, predictions
+from gazetune.parity.class_map import class_places
+from gazetune.parity.predict import predictions
 from gazetune.prepared import NO_FIXATION, Prepared
 from gazetune.priors import Prior, Priors, of_others, of_training, one_each
 from gazetune.progress import say
