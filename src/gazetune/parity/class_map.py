@@ -114,9 +114,8 @@ def read_class_map(path: str | Path, classes: Classes, of_model: Sequence[str], 
         raise InputError(f"The class map '{path}' cannot be read as a CSV ({reason}).") from None
     column = next((c for c in ("index", "model_class") if c in table), None)
     if "class" not in table or column is None:
-        raise InputError(
-            f"The class map '{path}' needs the columns class, and index or model_class; it has {', '.join(map(str, table))}."
-        )
+        there = ", ".join(map(str, table))
+        raise InputError(f"The class map '{path}' needs the columns class, and index or model_class; it has {there}.")
     ours = [classes.place(x.strip()) for x in table["class"]]
     _refuse(
         path,
@@ -124,16 +123,16 @@ def read_class_map(path: str | Path, classes: Classes, of_model: Sequence[str], 
         "no class of the data set, or of several",
     )
     if column == "index":
-        there = [int(x) if x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
+        found = [int(x) if x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
         what = f"no index of the model's {n_logits} logits (0 to {n_logits - 1})"
     else:
         theirs = Classes(names=tuple(of_model))
-        there = [theirs.place(x.strip()) for x in table[column]]
+        found = [theirs.place(x.strip()) for x in table[column]]
         what = f"none of the {len(of_model)} classes that the model names, or of several"
-    _refuse(path, [x for x, i in zip(table[column], there, strict=True) if i is None], what)
+    _refuse(path, [x for x, i in zip(table[column], found, strict=True) if i is None], what)
     place: dict[int, int] = {}
     twice = []
-    for i, j in zip(ours, there, strict=True):
+    for i, j in zip(ours, found, strict=True):
         if i is not None and j is not None and place.setdefault(i, j) != j:
             twice.append(classes.names[i])
     _refuse(path, twice, "a class with two places in the model; a class has one")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -17,6 +17,8 @@ from gazetune.progress import say
 
 C, MAX_ITER = 0.01, 5000  # inverse strength of the L2 penalty; features are not scaled
 FROZEN, REFITTED = "probe", "refitted"
+# columns of a head's answers, of types that can be missing
+ANSWERS = {"top1": "Int64", "correct": "boolean", "correct_top5": "boolean", "p_true": "Float64"}
 RULE = f"logistic regression (C = {C}, at most {MAX_ITER} steps) on unscaled features, stratified folds"
 
 Features = Float[np.ndarray, "image dim"]
@@ -45,8 +47,8 @@ def probe(
         answers are missing and `reason` says why.
 
     Raises:
-        InputError: unknown reference, numbers of images that differ, NaN or infinite features, fewer than two classes or
-            folds, fewer images of a class than folds.
+        InputError: unknown reference, numbers of images that differ, NaN or infinite features, fewer than two classes
+            or folds, fewer images of a class than folds.
     """
     _check(features, answers, reference, folds)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(answers)), answers)
@@ -98,15 +100,13 @@ def _rows(
     reason: str,
 ) -> pd.DataFrame:
     """The answers of one head on one model; missing where it has none."""
-    table = pd.DataFrame({"label": answers})
-    kinds = {"top1": "Int64", "correct": "boolean", "correct_top5": "boolean", "p_true": "Float64"}
+    table = pd.DataFrame({"label": answers, **dict.fromkeys(ANSWERS), "reason": reason or None})
     if probability is not None:
         ranked = classes[np.argsort(-probability, axis=1, kind="stable")[:, :5]]
-        right: Bool[np.ndarray, "image ranks"] = ranked == answers[:, None]
-        p_true = probability[np.arange(len(answers)), np.searchsorted(classes, answers)]
-        columns = {"top1": ranked[:, 0], "correct": right[:, 0], "correct_top5": right.any(1), "p_true": p_true}
-        return table.assign(**columns, reason=pd.NA).astype({**kinds, "reason": "str"})
-    return table.assign(**dict.fromkeys(kinds, pd.NA), reason=reason).astype({**kinds, "reason": "str"})
+        right = ranked == answers[:, None]
+        table["top1"], table["correct"], table["correct_top5"] = ranked[:, 0], right[:, 0], right.any(axis=1)
+        table["p_true"] = probability[np.arange(len(answers)), np.searchsorted(classes, answers)]
+    return table.astype({**ANSWERS, "reason": object})
 
 
 def _check(features: Mapping[str, Features], answers: Int[np.ndarray, " image"], reference: str, folds: int) -> None:
