@@ -79,7 +79,7 @@ def test_more_images_with_the_models_of_a_run_and_nothing_done_twice(place, monk
     assert corrupted.loc["prediction", "n"] == 12 * 2 * len(names) and corrupted.loc["image", "n"] == 12
     assert corrupted.loc["image", "margin"] == 0.05 and table.iloc[0]["margin"] == 0.01
     assert set(run.table("parity_corruptions")["corruption"]) == set(names)
-    missing = {line["what"] for line in run.summary["parity_not_run"]}
+    missing = {line["model"] for line in run.summary["parity_not_run"]}
     assert missing == {"contrast", "frost"} - set(names)
     before = (run.path / "parity" / "mine_c.csv").stat().st_mtime_ns
     assert parity(monkeypatch, *more, "--margin", "5") == 0
@@ -131,7 +131,7 @@ def test_a_model_of_other_classes_is_left_out_with_its_reason_unless_it_is_mappe
     assert parity(monkeypatch, *models, "--data", "folder:mine=photos", "--output", "run") == 0
     run = Run("run")
     assert set(run.table("accuracy")["model"]) == {"before", "after"}
-    assert [line["what"] for line in run.summary["parity_not_run"]] == ["five"]
+    assert [line["model"] for line in run.summary["parity_not_run"]] == ["five"]
     assert "5" in run.summary["parity_not_run"][0]["reason"] and "--class-map" in capsys.readouterr().err
     pd.DataFrame({"class": ["a", "b"], "index": [4, 2]}).to_csv("map.csv", index=False)
     assert parity(monkeypatch, "run", "--data", "folder:mine=photos", "--class-map", "map.csv") == 0

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.parity.class_map import class_places
 from gazetune.parity.predict import accuracy, predictions
 
 
@@ -16,11 +15,3 @@ def test_predictions_by_hand():
     found = accuracy(table)
     assert (found["n"], found["top1"]) == (3, pytest.approx(1 / 3))
     assert found["top1_ci_low"] < 1 / 3 < found["top1_ci_high"]
-
-
-def test_classes_are_matched_by_name():
-    assert class_places(("a", "b", "c"), ("c", "a", "b"), 3) == [1, 2, 0]
-    assert class_places(("a", "b"), (), 2) == [0, 1]
-    assert class_places(("a", "b"), (), 3) is None
-    assert class_places(("b", "a"), ("x", "a", "y", "b"), 4) == [3, 1]
-    assert class_places(("a", "b"), ("a", "x"), 2) is None

@@ -109,11 +109,12 @@ def _right(
             return None, f"'{key}' has no classification head, and a linear probe is fitted on clean photos only."
         return None, None
     n = logits.shape[1]
-    places = class_places(labelled.classes.names, backbone.classes, n)
+    places = class_places(labelled.classes, backbone.classes, n)
     if places is None and settings.class_map:
         places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)
     if places is None:
-        return None, f"'{key}': {why_not(labelled.classes, backbone.classes, n)}"
+        why = why_not(labelled.classes, backbone.classes, n)
+        return None, f"'{key}' cannot be matched. {why} Say which is which with --class-map."
     return np.where(labelled.answers >= 0, np.array(places)[labelled.answers], -1), None
 
 
@@ -143,7 +144,7 @@ def _write_table(
         "preprocessing": {e.key: _preprocessing(job, e, settings) for e in shown},
         "images_by_border_px": {str(width): int(n) for width, n in borders.items()},
         "missing": {labelled.ids[place // len(settings.copies())]: why for place, why in reasons.items()},
-        "not_run": [{"what": what, "reason": why} for what, why in skipped.items()],
+        "not_run": [{"model": what, "reason": why} for what, why in skipped.items()],
         "citation": labelled.citation,
         "sources": labelled.sources,
     }

@@ -80,7 +80,12 @@ def probed(
         table = probe(vectors, labels, reference, settings.folds, settings.probe_seed)
     except InputError as reason:
         return answers, dict.fromkeys(vectors, f"no linear probe: {reason}")
-    for key, part in table.groupby("key", sort=False):
-        known = said[str(key)].reset_index(names="row")
-        answers[str(key)] = part.drop(columns="key").merge(known, on="row").drop(columns="row")
-    return answers, {}
+    refused: dict[str, str] = {}
+    for (key, head), part in table.groupby(["key", "head"], sort=False):
+        if part["reason"].notna().all():
+            refused[str(key)] = f"'{key}', {head}: {part['reason'].iloc[0]}."
+            continue
+        known = part.drop(columns=["key", "label", "reason"]).reset_index(drop=True)
+        known = said[str(key)].reset_index(drop=True).join(known)
+        answers[str(key)] = pd.concat([answers[str(key)], known], ignore_index=True) if str(key) in answers else known
+    return answers, refused
