@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from gazetune.biases import Contrast, Region
 from gazetune.data import READERS, Stimuli, load_table, read
-from gazetune.data.labelled import Labelled
 from gazetune.data.imagenet import published_5000
+from gazetune.data.labelled import Labelled
 from gazetune.data.sources import LABELLED, read_labelled
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError

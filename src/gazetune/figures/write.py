@@ -30,7 +30,8 @@ def write_figures(
     Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
     Args:
-        dataset: the one whose maps are drawn; None where images were only classified. roles, labels: of each model, by key (see Experiment).
+        dataset: the one whose maps are drawn; None where images were only classified. roles, labels: of each model, by
+            key (see Experiment).
         sizes: of the decoded photos.
     """
     written = write_parity_figures(run, roles, labels)

@@ -105,7 +105,7 @@ def _answer(backbone: Backbone, batch: Batch, right: Int[np.ndarray, "view answe
     if output.logits is None:
         raise ValueError("answers are places among logits, and there are none")
     said = predictions(output.logits[:n].float().cpu(), right[places])
-    return known | {column: torch.from_numpy(said[column].to_numpy(copy=True)) for column in said}
+    return known | {str(column): torch.from_numpy(said[column].to_numpy(copy=True)) for column in said}
 
 
 def read_answers(run: Run, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[int, str]]:

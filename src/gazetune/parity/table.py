@@ -41,9 +41,12 @@ def view_table(name: str, labelled: Labelled, copies: Copies, reasons: Mapping[i
 
 def _class_of_each(labelled: Labelled) -> list[str]:
     """The class of each image in words; where several answers are right, as the data set calls it."""
-    single = (labelled.answers[:, 1:] < 0).all(1)
-    named = zip(labelled.answers[:, 0], labelled.groups, single, strict=True)
-    return [labelled.classes.names[place] if one else group for place, group, one in named]
+    several = (labelled.answers >= 0).sum(axis=1) > 1
+    places = labelled.answers[:, 0].tolist()
+    return [
+        group if more else labelled.classes.names[place]
+        for place, group, more in zip(places, labelled.groups, several.tolist(), strict=True)
+    ]
 
 
 def with_answers(views: pd.DataFrame, said: pd.DataFrame, model: str, seed: int | None) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
-from gazetune.report.parity import classified, not_run, parity_tables, preprocessing
+from gazetune.report.parity import classified, not_run, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
@@ -41,9 +41,12 @@ CLASSIFICATION = {
 
 
 def write_report(
-    run: Run, main: str, roles: Mapping[str, str], labels: Mapping[str, str], metrics: Mapping[str, Metric]
+    run: Run, main: str | None, roles: Mapping[str, str], labels: Mapping[str, str], metrics: Mapping[str, Metric]
 ) -> list[str]:
-    """Write report.html from the run's summary, tests and figures. Names are escaped: they appear as text."""
+    """Write report.html from the run's summary, tests and figures. Names are escaped: they appear as text.
+
+    main: the data set that the answer is about; None where images were only classified.
+    """
     summary, provenance = run.json("summary.json"), run.json(PROVENANCE)
     drawn = run.stages()["figures"]["outputs"]  # a figure that lies there may be of other settings
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -52,7 +55,8 @@ def write_report(
     host, changes = provenance["host"], read_changes(run) if summary.get("parity") else {}
     page = template.render(
         title=f"gazetune: {summary['experiment']}",
-        answer=answer(summary, main, roles, labels),
+        answer="" if main is None else answer(summary, main, roles, labels),
+        costs=[(n, parity_lines(summary, n, labels)) for n in classified(summary) if n not in summary["datasets"]],
         regression=REGRESSION,
         metrics=[metric.heading or name for name, metric in metrics.items()],
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
