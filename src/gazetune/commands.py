@@ -32,6 +32,7 @@ from gazetune.loading import (
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.parity.corruptions import CORRUPTIONS
+from gazetune.parity.settings import Classification
 from gazetune.plan import parts_of, print_plan, print_sets, require_parts, wrong_maps
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
@@ -221,22 +222,19 @@ def classify_images(
     sets = labelled_sets(data, **options)
     if (path is None) == (not models):
         raise InputError("Name a run, or the models with --model WEIGHTS (the first is the reference), not both.")
+    run = Run(path or output or Path("runs") / "parity")
     if path is not None:
-        run, experiment = Run(path), _of_run(Run(path))
+        experiment = _of_run(run)
         sets = sets or dict(experiment.parity)
-    else:
-        run = Run(output or Path("runs") / "parity")
-        table = model_table(models)
-        given = {"name": "parity", "models": table, "reference": next(iter(table))}
-        given["parity"] = {name: settings.model_dump(mode="json") for name, settings in sets.items()}
-        experiment = parse(given, "parity") if sets else None
+    if not sets:
+        raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")
+    if path is None:
+        experiment = _of_models(models, sets)
         if run.file(CONFIG).is_file() and run.stages() and not (resume or dry_run):
             raise InputError(
                 f"'{run.path}' already holds a run. Classify more with its models: gazetune parity {run.path} --data "
                 f"...; go on with this one by --resume; or choose another --output."
             )
-    if not sets or experiment is None:
-        raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")
     if experiment.data is not None and experiment.data.kind in sets:
         raise InputError(f"'{experiment.data.kind}' is the run's own data set. Give the images a name: KIND:NAME=PATH")
     changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
@@ -253,6 +251,13 @@ def classify_images(
             classify(job, name, loaded[name], settings)
         pipeline.conclude(job)
     return _summary(job)
+
+
+def _of_models(models: Sequence[str], sets: Mapping[str, Classification]) -> Experiment:
+    """An experiment in which models only classify; the first is the reference."""
+    table = model_table(models)
+    parity = {name: settings.model_dump(mode="json") for name, settings in sets.items()}
+    return parse({"name": "parity", "models": table, "reference": next(iter(table)), "parity": parity}, "parity")
 
 
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:

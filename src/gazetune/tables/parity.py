@@ -41,7 +41,7 @@ def parity_tables(
     if "parity_classes" in parts:
         names = said.drop_duplicates(["dataset", "label"])[["dataset", "label", "class"]]
         parts["parity_classes"] = parts["parity_classes"].merge(names, on=["dataset", "label"], how="left")
-    shown = {
+    shown: dict[str, Json] = {
         name: parts[name].to_dict("records") for name in ("accuracy", "parity", "parity_corruptions") if name in parts
     }
     missing = [{"dataset": name, **line} for name, facts in about.items() for line in facts["not_run"]]
