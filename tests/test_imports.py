@@ -10,7 +10,8 @@ ROOMS = (
     "errors", "files", "code", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
-    "experiment", "loading", "plan", "job", "heads", "explained", "classify", "pipeline", "comparison",
+    "experiment", "loading", "plan", "job", "explained", "beside", "tuning", "heads", "classify", "pipeline",
+    "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent
@@ -45,4 +46,4 @@ def test_imports_go_up_only():
 
 def test_the_walk_sees_imports():
     found = set(imported(SOURCE / "pipeline.py"))
-    assert {"training", "tables", "run", "report"} <= found
+    assert {"tuning", "tables", "run", "report"} <= found

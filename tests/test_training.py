@@ -13,7 +13,8 @@ from gazetune.errors import GazetuneError, InputError
 from gazetune.experiment import with_controls
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
-from gazetune.training.loop import Keeper, Part, State, loss_of, order_of, teacher_features, tune
+from gazetune.training.loop import Keeper, Part, State, order_of, tune
+from gazetune.training.loss import loss_of, teacher_features
 from gazetune.training.objective import objective
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS, derangement

@@ -73,7 +73,7 @@ class Model(_Frozen):
     train: Annotated[bool, BeforeValidator(lambda value: False if value == "none" else value)] = False
     targets: str = "true_pairs"
     attention: str | None = None
-    training: dict[str, float | int | None] = {}
+    training: dict[str, Annotated[int | float | str | None, Field(union_mode="left_to_right")]] = {}
     label: str | None = None
 
     @model_validator(mode="after")

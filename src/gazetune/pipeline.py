@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from gazetune.attention.ready import find_maps, write_ready
 from gazetune.backbones import weights_hash
 from gazetune.classify import classified
 from gazetune.data import Stimuli
-from gazetune.data.splits import SplitName, Whole
+from gazetune.data.splits import Whole
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.explained import classes_of, method_inputs, prepare_classes
@@ -32,11 +31,9 @@ from gazetune.tables.biases import write_biases, write_objects
 from gazetune.tables.rows import maps_folder
 from gazetune.tables.scores import write_scores
 from gazetune.tables.summary import write_tables
-from gazetune.training.checkpoint import keeper, resume_file
-from gazetune.training.loop import Part, teacher_features, tune
-from gazetune.training.targets import TARGETS, Targets
+from gazetune.tuning import require_images, train
 
-SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
+__all__ = ["attend", "begin", "conclude", "look_for_biases", "prepare", "score", "train"]
 
 
 def begin(job: Job) -> None:
@@ -76,100 +73,10 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
         job.run.stage(f"objects/{name}", inputs | VERSION, work)
 
 
-def train(job: Job) -> None:
-    """Fine-tuning: every model of the table that learns, each against its own frozen start."""
-    data = job.prepared(job.main)
-    learning = [entry for entry in job.experiment.entries() if entry.seed is not None]
-    for split in SPLITS if learning else ():
-        _some(data, split)
-    for entry in learning:  # what cannot be built is said before hours of training, not after
-        _targets(job, entry, data)
-        prepare_classes(job, entry, data)
-    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.start for entry in learning)}
-    for entry in learning:
-        weights, settings = entry.model.start, job.experiment.training_of(entry.model)
-        inputs = {
-            "targets": entry.model.targets,
-            "weights": weights_hash(weights),
-            "training": settings.model_dump(exclude={"checkpoint_seconds"}),
-            **method_inputs(job, entry),
-            "seed": entry.seed,
-            "image_size": job.experiment.image_size,
-            "data": made_by(job, *data_stages(job, job.main, weights)),
-        }  # not the version: a training of hours is not done again because the tool is newer
-        work = partial(_train_one, job, entry, data, teachers[weights], fingerprint(inputs))
-        job.run.stage(f"train/{entry.key}", inputs, work)
-        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
-
-
-def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]:
-    """What a model is drawn towards, for each split that its training sees."""
-    seen, seed = data.points.take(data.rows("train")), job.experiment.training.shuffle_seed
-    return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
-
-
-def _some(data: Prepared, split: SplitName) -> None:
-    """Raises InputError if a split has no image that can be used, or none that anyone looked at."""
-    if not len(data.rows(split)):
-        raise InputError(
-            f"The split leaves no usable {split} image of '{data.name}'. Check data.split in the experiment."
-        )
-    if not data.table["fixations"].iloc[data.rows(split)].any():
-        raise InputError(
-            f"No {split} image of '{data.name}' has a usable fixation, so nothing can be scored. Check the fixations "
-            "and the settings under `human` (window_ms, drop_first) that leave some out."
-        )
-
-
-def _teacher(job: Job, start: str, data: Prepared) -> str:
-    """The frozen start's [CLS] state of every image, computed once for all models that start there."""
-    weights, settings = weights_hash(start), job.experiment.training
-    inputs = {
-        "weights": weights,
-        "precision": settings.precision,
-        "batch_size": settings.batch_size,
-        "image_size": job.experiment.image_size,
-        "data": made_by(job, *data_stages(job, data.name, start)),
-    }
-    file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
-
-    def work() -> list[str]:
-        teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
-        rows = {str(split): data.rows(split) for split in SPLITS}
-        features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
-        return [job.run.write_tensors(file, features)]
-
-    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work)
-    return file
-
-
-def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str) -> list[str]:
-    settings, seed, start = job.experiment.training_of(entry.model), entry.seed or 0, entry.model.start
-    student, pixels = on_device(job, start), data.pixels(job.sizes[start])
-    features, targets = job.run.tensors(teacher), _targets(job, entry, data)
-    classes = {split: classes_of(job, entry, data, data.rows(split), student) for split in SPLITS}
-    parts = {s: Part(pixels, data.rows(s), targets[s], features[s], classes[s]) for s in SPLITS}
-    keep = keeper(job.run, entry.key, student, inputs)
-    state = tune(
-        student,
-        parts["train"],
-        parts["validation"],
-        METHODS[job.experiment.method_of(entry.model)],
-        settings,
-        seed,
-        keep,
-    )
-    counted = {"learnable": sum(p.numel() for p in student.learnable().values())}
-    counted["parameters"] = sum(p.numel() for p in student.model.parameters())
-    folder = f"checkpoints/{entry.key}"
-    best = [f"{folder}/best/{p.name}" for p in sorted(job.run.file(f"{folder}/best").iterdir())]
-    return [*best, job.run.write_json(f"{folder}/training.json", {**asdict(state), **counted})]
-
-
 def attend(job: Job, name: str) -> None:
     """Attention extraction: the map of every model on every test image, in float32; ready-made maps are taken in."""
     data = job.prepared(name)
-    _some(data, "test")
+    require_images(data, "test")
     for entry in job.experiment.entries():
         if entry.model.maps is None:
             _extract(job, data, entry)

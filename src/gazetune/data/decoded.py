@@ -3,13 +3,13 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
-from gazetune.data.stimuli import Stimuli
 from gazetune.errors import InputError
 from gazetune.files import move, not_written
 from gazetune.progress import track
@@ -18,8 +18,21 @@ CHUNK = 64
 Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
+class Photographed(Protocol):
+    """Images that have pixels: `Stimuli`, `Photos`."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Their names, each once."""
+
+    def __len__(self) -> int: ...
+
+    def pixels(self, index: int, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+        """RGB pixels of one at `size` = (height, width). Raises InputError if it has none or cannot be read."""
+
+
 def decode(
-    stimuli: Stimuli, size: tuple[int, int], path: Path, skip_bad: bool, wanted: Bool[np.ndarray, " image"]
+    stimuli: Photographed, size: tuple[int, int], path: Path, skip_bad: bool, wanted: Bool[np.ndarray, " image"]
 ) -> dict[str, str]:
     """Decode the wanted images at `size` = (height, width) into one .npy file, 3 x height x width bytes an image.
 

@@ -9,7 +9,7 @@ from gazetune.backbones import Backbone
 from gazetune.errors import InputError
 from gazetune.progress import say
 from gazetune.run import Run
-from gazetune.training.loop import Keeper, State
+from gazetune.training.state import Keeper, State
 
 
 def resume_file(key: str) -> str:

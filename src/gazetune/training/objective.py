@@ -1,10 +1,12 @@
 """The objective: keep what the model knows, move where it looks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import kl_div, log_softmax, mse_loss
 
 from gazetune.maps import upsampled
 from gazetune.metrics.saliency import kl
@@ -12,16 +14,29 @@ from gazetune.metrics.saliency import kl
 
 @dataclass(frozen=True)
 class Loss:
-    """loss = distillation + lambda * attention, each a mean over the batch."""
+    """loss = distillation + lambda * attention + what else is held on to, each a mean over the batch.
+
+    beyond: the other terms by name (logits, tokens, l2), each with its weight.
+    """
 
     distillation: Float[Tensor, ""]
     attention: Float[Tensor, ""]
     weight: float
+    beyond: Mapping[str, tuple[float, Float[Tensor, ""]]] = field(default_factory=dict)
 
     @property
     def total(self) -> Float[Tensor, ""]:
         """The value that is minimised."""
-        return self.distillation + self.weight * self.attention
+        total = self.distillation + self.weight * self.attention
+        for weight, value in self.beyond.values():
+            total = total + weight * value
+        return total
+
+    def terms(self) -> dict[str, float]:
+        """`loss` and, without their weights, `distillation`, `attention` and the others: what is logged."""
+        named = {"loss": self.total, "distillation": self.distillation, "attention": self.attention}
+        named |= {name: value for name, (_, value) in self.beyond.items()}
+        return {name: value.item() for name, value in named.items()}
 
 
 def objective(
@@ -39,3 +54,32 @@ def objective(
     """
     attention = kl(upsampled(grids, targets.shape[-1]), targets).mean()
     return Loss(mse_loss(feature, teacher), attention, weight)
+
+
+def logits_divergence(
+    student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"]
+) -> Float[Tensor, ""]:
+    """KL(teacher || student) of the two models' class probabilities in nats, mean over the batch.
+
+    The distillation of Hinton, Vinyals & Dean (2015) at temperature 1, where its factor of the squared temperature is
+    1; Li & Hoiem (2016, Learning without Forgetting) hold on to old classes with the same term at temperature 2.
+    """
+    return kl_div(log_softmax(student, 1), log_softmax(teacher, 1), reduction="batchmean", log_target=True)
+
+
+def tokens_error(
+    student: Float[Tensor, "batch tokens dim"], teacher: Float[Tensor, "batch tokens dim"], prefix: int
+) -> Float[Tensor, ""]:
+    """Mean squared error of the patch tokens (without the prefix), over batch, patches and dimensions.
+
+    The hint of FitNets (Romero et al., 2015) on the last block, with no regressor since both have one width.
+    """
+    return mse_loss(student[:, prefix:], teacher[:, prefix:])
+
+
+def weights_distance(weights: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+    """Half the sum of squared differences from the start weights: L2-SP of Li, Grandvalet & Davoine (2018).
+
+    Its weight lambda_l2 is their alpha. A sum: a mean over millions of weights would need weights of a million.
+    """
+    return torch.stack([(value - start[name]).square().sum() for name, value in weights.items()]).sum() / 2
