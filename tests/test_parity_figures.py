@@ -296,7 +296,8 @@ def test_tables_of_the_report(tables, tmp_path):
     rates, compared, corruptions, classes = parity_tables(summary, "c", LABELS, found)
     assert [row[:3] for row in rates.rows] == [(model, "own head", "720") for model in "ABC"]
     assert "too narrow here" in rates.title
-    cells = [dict(zip(compared.head, row, strict=True)) for row in compared.rows]
+    names, *columns = zip(compared.head, *compared.rows, strict=True)
+    cells = [dict(zip(names, column, strict=True)) for column in columns]
     shown = [(cell["model"], cell["unit"]) for cell in cells]
     assert shown == [("B", "prediction"), ("B", "image"), ("C", "prediction"), ("C", "image")]
     pooled, images = (
@@ -304,7 +305,7 @@ def test_tables_of_the_report(tables, tmp_path):
         for u in ("prediction", "image")
     )
     assert cells[0]["only reference right"] == f"{pooled['only_second']:.0f}"
-    assert "read the row of images" in cells[0]["note"] and not cells[1]["note"]
+    assert "read the row of images" in cells[0]["note"] and cells[1]["note"] == ""
     assert cells[1]["difference, points"] == f"{100 * images['difference']:+.2f}"
     assert cells[1]["BF01, r = 1 (ceiling)"] == f"{images['bf01_jzs_r1']:.3g} ({images['ceiling_jzs_r1']:.3g})"
     assert cells[1]["design effect"] == f"{images['design_effect']:.2f}"

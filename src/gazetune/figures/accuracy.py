@@ -13,6 +13,7 @@ from gazetune.parity.compare import IMAGE
 from gazetune.tables.changes import head_name, to_read, with_head
 
 COLUMNS = 4
+GROUP = ["dataset", "head"]
 WILSON, OVER_IMAGES = "Wilson", "t over images"
 LEAST_SPAN = 2.0  # percentage points that a panel shows at least: smaller differences are to look small
 
@@ -38,14 +39,16 @@ def drawn_accuracy(accuracy: pd.DataFrame, parity: pd.DataFrame) -> pd.DataFrame
 def draw_accuracy(
     drawn: pd.DataFrame, reference: str, labels: Mapping[str, str], paint: Mapping[str, str], marks: Mapping[str, str]
 ) -> Figure:
-    """One panel a data set and head, one point a model: top-1 in per cent with its 95 % interval.
+    """One panel a data set and head, one point a model, the reference first: top-1 in per cent with its 95 % interval.
 
     The dashed line is the reference, from which the others are read. Axes begin where the values do, not at 0.
 
     Args:
         drawn: of `drawn_accuracy`. reference: key of the reference. labels, paint, marks: of the models, by key.
     """
-    groups = list(drawn.groupby(["dataset", "head"], sort=False))
+    order = {key: place for place, key in enumerate([reference, *labels])} | {reference: -1}
+    ordered = drawn.sort_values("model", key=lambda keys: keys.map(order), kind="stable")  # of each panel's points
+    groups = [(names, ordered.loc[ordered.index.isin(part.index)]) for names, part in drawn.groupby(GROUP, sort=False)]
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
     most = max(len(part) for _, part in groups)

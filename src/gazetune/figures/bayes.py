@@ -20,6 +20,8 @@ Names = Mapping[str, str]
 CEILING = "ceiling (t = 0)"
 LOWEST, HIGHEST = 1e-4, 1000.0  # of the axis; what lies below is drawn at the edge, with its logarithm beside it
 TICKS = {0.5: ".5", 0.707: "√2/2", 1.0: "1", 1.414: "√2"}
+WIDEST = 4.0  # inches of a panel that has others beside it
+COLUMNS = 4
 PRIORS = {"jzs": "JZS, r = √2/2", "jzs_r1": "JZS, r = 1", "unit": "unit information"}
 GROUP = ["dataset", "head"]
 
@@ -59,12 +61,15 @@ def draw_factors(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Names)
     groups = list(drawn[GROUP].drop_duplicates().itertuples(index=False, name=None))
     models = list(drawn["first"].unique())
     width = 1.2 + len(groups) * max(0.8, 0.3 * len(models))
+    below = width > WIDEST  # panels stand below each other
+    shape, size = ((3, 1), (width + 1.4, 8.5)) if below else ((1, 3), (3 * width + 1.4, 3.9))
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, len(PRIORS), figsize=(width * len(PRIORS) + 1.4, 3.9), sharey=True)
+        figure, grid = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
+        panels = list(grid.flat)
         for (prior, title), panel in zip(PRIORS.items(), panels, strict=True):
             part = drawn[drawn["prior"] == prior]
             panel.set_xlim(-0.5, len(groups) - 0.5)
-            _tiers(panel, prior == list(PRIORS)[-1], drawn["bf01"].min(), drawn["ceiling"].max())
+            _tiers(panel, below or panel is panels[-1], drawn["bf01"].min(), drawn["ceiling"].max())
             for place, (dataset, head) in enumerate(groups):
                 of = part[(part["dataset"] == dataset) & (part["head"] == head)]
                 for row in of.to_dict("records"):
@@ -80,7 +85,8 @@ def draw_factors(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Names)
             names = [_group(drawn, dataset, head) for dataset, head in groups]
             panel.set_xticks(range(len(groups)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=7)
             panel.set_title(title)
-        panels[0].set_ylabel("BF$_{01}$ (above 1: for equality)")
+        for panel in grid[:, 0]:
+            panel.set_ylabel("BF$_{01}$ (above 1: for equality)")
         _legend(figure)
     return figure
 
@@ -97,13 +103,22 @@ def draw_sensitivity(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Na
     groups = list(drawn[GROUP].drop_duplicates().itertuples(index=False, name=None))
     models = list(drawn["first"].unique())
     with plt.rc_context(STYLE):
-        size = (2.6 * len(groups) + 1.6, 3.6)
-        figure, panels = plt.subplots(1, len(groups), figsize=size, sharey=True, squeeze=False)
-        for (dataset, head), panel in zip(groups, panels.flat, strict=True):
+        columns = min(COLUMNS, len(groups))
+        rows = -(-len(groups) // columns)
+        size = (2.6 * columns + 1.6, 3.4 * rows + 0.3)
+        figure, panels = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+        for panel in panels.flat[len(groups) :]:
+            panel.set_axis_off()
+        for (dataset, head), panel in zip(groups, panels.flat, strict=False):
             part = drawn[(drawn["dataset"] == dataset) & (drawn["head"] == head)]
             panel.set_xscale("log")
             panel.set_xlim(0.45, 1.57)
-            _tiers(panel, panel is panels.flat[-1], drawn["bf01"].min(), drawn["ceiling"].max())
+            _tiers(
+                panel,
+                panel in panels[:, -1],
+                drawn["bf01"].min(),
+                drawn["ceiling"].max(),
+            )
             panel.set_xticks(list(TICKS), list(TICKS.values()))
             panel.minorticks_off()
             for model in models:
@@ -113,7 +128,8 @@ def draw_sensitivity(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Na
                 panel.plot(top["r"], top["ceiling"], color="black", linestyle="--", linewidth=1, label=CEILING)
             panel.set_title(_group(drawn, dataset, head), fontsize=8)
             panel.set_xlabel("scale r of the prior on d")
-        panels[0, 0].set_ylabel("BF$_{01}$ (above 1: for equality)")
+        for panel in panels[:, 0]:
+            panel.set_ylabel("BF$_{01}$ (above 1: for equality)")
         _legend(figure)
     return figure
 

@@ -23,13 +23,16 @@ def write_parity_figures(run: Run, roles: Mapping[str, str], labels: Mapping[str
     """
     summary, paint, marks = run.json(SUMMARY), colours(roles), markers(roles)
     accuracy = pd.DataFrame(summary.get("accuracy", []))
-    table = run.table("parity") if run.file("parity.csv").is_file() else pd.DataFrame()
+    compared = bool(summary.get("parity"))  # else a parity.csv that lies there is of other settings
+    table = run.table("parity") if compared else pd.DataFrame()
     written = []
     if len(accuracy):
         reference = next(key for key, role in roles.items() if role == "reference")
         drawn = drawn_accuracy(accuracy, table)
         written += save(run, "accuracy", draw_accuracy(drawn, reference, labels, paint, marks), drawn, vector=True)
-    return [*written, *write_bayes(run, table, labels, paint, marks), *_write_directions(run, labels)]
+    if compared:
+        written += [*write_bayes(run, table, labels, paint, marks), *_write_directions(run, labels)]
+    return written
 
 
 def _write_directions(run: Run, labels: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,11 @@ Row = Mapping[Any, Any]
 Changes = Mapping[str, pd.DataFrame]  # CORRUPTION, CLASS -> rows of tables.changes
 FACTORS = {"jzs": "r = √2/2", "jzs_r1": "r = 1", "unit": "unit"}
 LARGEST = 10  # classes of a model; parity_classes.csv has all
+SIDE_BY_SIDE = 4  # comparisons with the reference
+AGAINST = (
+    "Against the reference, image by image. BF01 above 1 speaks for equality; the ceiling is what it can reach at this "
+    "n (t = 0). TOST: p of the test that the difference lies within the margin. Formulas and caveats: docs/parity.md."
+)
 POOLED = "predictions of one image are not independent: read the row of images"
 ACCURACY = ("model", "head", "n", "top-1", "95 % interval", "top-5")
 PARITY = (
@@ -74,13 +79,7 @@ def parity_tables(
     sharp = " (too narrow here: several predictions are of one image)" if over_images else ""
     shown = [
         Shown(f"Top-1 accuracy with Wilson's 95 % interval{sharp}.", ACCURACY, _accuracies(summary, dataset, labels)),
-        Shown(
-            "Against the reference, image by image. BF01 above 1 speaks for equality; the ceiling is what it can reach "
-            "at this n (t = 0). TOST: p that the difference is not within the margin. Formulas, caveats: "
-            "docs/parity.md.",
-            PARITY,
-            [_parity(row, labels, _pair(row) in over_images) for row in rows],
-        ),
+        *_on_its_side([_parity(row, labels, _pair(row) in over_images) for row in rows]),
         *(_corruptions(found, labels) for found in _mine(changes, CORRUPTION, dataset)),
         *(_classes(found, labels, largest) for found in _mine(changes, CLASS, dataset)),
     ]
@@ -98,12 +97,14 @@ def _mine(changes: Changes, by: str, dataset: str) -> Iterator[pd.DataFrame]:
 
 
 def _accuracies(summary: Summary, dataset: str, labels: Labels) -> list[tuple[str, ...]]:
+    rows = _of(summary, "accuracy", dataset)
+    heads = list(dict.fromkeys(map(_head, rows)))
     return [
         (
             row_name(a["model"], labels), head_name(_head(a)), str(a["n"]), _share(a["top1"]),
             f"{_share(a['top1_ci_low'])} to {_share(a['top1_ci_high'])}", _share(a.get("top5")),
         )
-        for a in _of(summary, "accuracy", dataset)
+        for a in sorted(rows, key=lambda a: (heads.index(_head(a)), a["model"] != summary.get("reference")))
     ]  # fmt: skip
 
 
@@ -119,6 +120,13 @@ def _parity(row: Row, labels: Labels, over_images: bool) -> tuple[str, ...]:
         number(row["design_effect"], 2), number(row["effective_n"], 0),
         "; ".join(part for part in (row["reason"], pooled, unpaired) if part),
     )  # fmt: skip
+
+
+def _on_its_side(rows: list[tuple[str, ...]]) -> Iterator[Shown]:
+    """Comparisons beside each other, for there is more to say of one than a page is wide; without empty lines."""
+    for start in range(0, len(rows), SIDE_BY_SIDE):
+        head, *across = zip(PARITY, *rows[start : start + SIDE_BY_SIDE], strict=True)
+        yield Shown(AGAINST, head, [cells for cells in across if any(cell not in ("", "–") for cell in cells[1:])])
 
 
 def _corruptions(found: pd.DataFrame, labels: Labels) -> Shown:

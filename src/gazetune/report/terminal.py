@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
-from gazetune.report.parity import PARITY, classified, parity_lines, parity_tables, preprocessing
+from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
 from gazetune.run import Run
@@ -19,7 +19,6 @@ from gazetune.tables.changes import read_changes
 from gazetune.tables.rows import CEILING, PRIORS
 
 CLASSES = 3  # of a model, those with the largest changes
-SIDE_BY_SIDE = 4  # comparisons with the reference
 MANY_ROWS = 12  # more do not stand side by side
 
 
@@ -67,19 +66,7 @@ def _classification(summary: dict[str, Any], console: Console, changes: Mapping[
         for line in [*preprocessing(summary, dataset, labels), *parity_lines(summary, dataset, labels)]:
             console.print(line, markup=False)
         for shown in parity_tables(summary, dataset, labels, changes, CLASSES):
-            if shown.head == PARITY:  # too wide for a terminal: on its side
-                lines = [shown.head, *shown.rows]
-                for start in range(1, len(lines), SIDE_BY_SIDE):
-                    across = list(zip(lines[0], *lines[start : start + SIDE_BY_SIDE], strict=True))
-                    console.print(
-                        _table(shown.title, across[0], [row for row in across[1:] if any(map(_said, row[1:]))])
-                    )
-            else:
-                console.print(_table(shown.title, shown.head, shown.rows))
-
-
-def _said(cell: str) -> bool:
-    return cell not in ("", "–")
+            console.print(_table(shown.title, shown.head, shown.rows))
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
