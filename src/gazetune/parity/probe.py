@@ -21,7 +21,7 @@ FROZEN, REFITTED = "probe", "refitted"
 ANSWERS = {"top1": "Int64", "correct": "boolean", "correct_top5": "boolean", "p_true": "Float64"}
 RULE = f"logistic regression (C = {C}, at most {MAX_ITER} steps) on unscaled features, stratified folds"
 
-Features = Float[np.ndarray, "image dim"]
+Features = Float[np.ndarray, "row dim"]  # one row an image; numbers of rows and dims are checked with words
 
 
 def probe(
