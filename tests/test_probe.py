@@ -103,6 +103,8 @@ def test_what_a_probe_refuses():
     few[:4] = 20
     with pytest.raises(InputError, match=r"1 of 3 classes .* than the 5 folds .*'20 \(4\)'"):
         probe({"a": features}, few, "a")
+    with pytest.raises(InputError, match=r"'crane \(4\)'"):
+        probe({"a": features}, few, "a", names=[*map(str, range(20)), "crane"])
     with pytest.raises(InputError, match="needs at least 2; the 60 images have one"):
         probe({"a": features}, np.zeros(60, dtype=np.int64), "a")
     with pytest.raises(InputError, match="at least 2 folds; got 1"):

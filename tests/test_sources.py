@@ -418,6 +418,7 @@ def test_a_folder_of_parquet_files_and_one_that_was_saved(tmp_path, hub):
         assert one.classes.names == tuple(NAMES)
         assert [one.pixels(i)[0][0, 0].tolist() for i in range(6)] == [[i, 2, 3] for i in range(6)]
         assert one.sources == found[0].sources
+    assert [one.name for one in found] == ["repo", "saved", "splits_validation"]
     part = pickle.loads(pickle.dumps(found[0].take(np.array([4, 2]))))
     with ThreadPoolExecutor(4) as pool:
         assert [p[0][0, 0, 0] for p in pool.map(part.pixels, [0, 1] * 20)] == [4, 2] * 20
