@@ -1,6 +1,7 @@
 """A labelled Hugging Face dataset, from the hub or from a folder (extra `hub`, which brings the library `datasets`)."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def load_hub(source: str | Path, classes: Classes | None = None) -> Labelled:
     labels = _named(labels, names)
     known, answers = _answers(labels, names, classes, str(source))
     return Labelled(
-        name=str(source).rstrip("/").rpartition("/")[2].replace(":", "_") or "hub",
+        name=re.sub(r"\W+", "_", str(source).rstrip("/").rpartition("/")[2]) or "hub",
         ids=ids,
         paths=paths,
         answers=answers[:, None],

@@ -21,7 +21,7 @@ FROZEN, REFITTED = "probe", "refitted"
 ANSWERS = {"top1": "Int64", "correct": "boolean", "correct_top5": "boolean", "p_true": "Float64"}
 RULE = f"logistic regression (C = {C}, at most {MAX_ITER} steps) on unscaled features, stratified folds"
 
-Features = Float[np.ndarray, "image dim"]
+Features = Float[np.ndarray, "row dim"]  # one row an image; numbers of rows and dims are checked with words
 
 
 def probe(
@@ -30,6 +30,7 @@ def probe(
     reference: str,
     folds: int = 5,
     seed: int = 0,
+    names: Sequence[str] = (),
 ) -> pd.DataFrame:
     """How well a linear head classifies images that it was not fitted on, of every model: k-fold cross-validation.
 
@@ -40,6 +41,7 @@ def probe(
     Args:
         features: by model, one row an image, in one order. answers: the class of each image. reference: one of the
             models. folds: each image is in one; the head that answers it was fitted on the others. seed: of the folds.
+        names: of the classes, for errors; empty: their numbers.
 
     Returns:
         One row per model, head and image, images in the given order: key, head, fold, label, top1, correct,
@@ -50,7 +52,7 @@ def probe(
         InputError: unknown reference, numbers of images that differ, NaN or infinite features, fewer than two classes
             or folds, fewer images of a class than folds.
     """
-    _check(features, answers, reference, folds)
+    _check(features, answers, reference, folds, names)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(answers)), answers)
     fold = np.empty(len(answers), dtype=np.int64)
     for k, (_, test) in enumerate(parts):
@@ -109,7 +111,10 @@ def _rows(
     return table.astype({**ANSWERS, "reason": object})
 
 
-def _check(features: Mapping[str, Features], answers: Int[np.ndarray, " image"], reference: str, folds: int) -> None:
+def _check(
+    features: Mapping[str, Features], answers: Int[np.ndarray, " image"], reference: str, folds: int,
+    names: Sequence[str],
+) -> None:  # fmt: skip
     if reference not in features:
         raise InputError(f"There are no features of the reference '{reference}'; there are {', '.join(features)}.")
     for key, own in features.items():
@@ -129,5 +134,5 @@ def _check(features: Mapping[str, Features], answers: Int[np.ndarray, " image"],
     if few:
         raise InputError(
             f"{len(few)} of {len(counts)} classes have fewer images than the {folds} folds of the linear probe: "
-            f"{some([f'{c} ({counts[c]})' for c in few])}. Leave them out, or take fewer folds."
+            f"{some([f'{names[c] if names else c} ({counts[c]})' for c in few])}. Leave them out, or take fewer folds."
         )
