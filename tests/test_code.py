@@ -9,11 +9,14 @@ import yaml
 
 from conftest import data_folder
 from gazetune import Run, load_backbone
+from gazetune.attention import METHODS
 from gazetune.backbones import weights_hash
 from gazetune.code import Code, allow, code_named, whole
 from gazetune.data.images import read_rgb
 from gazetune.data.labelled import squashed_crop
 from gazetune.errors import InputError
+from gazetune.training.loop import tune
+from test_training import Memory, fast, parts_of
 from worlds import gazetune, run_small
 
 ROOT = Path(__file__).parents[1]
@@ -170,6 +173,18 @@ def test_efficientnet_lite0_is_saved_and_loaded(tmp_path):
     with torch.no_grad():
         assert torch.equal(again(images).logits, backbone(images).logits)
     assert sum(p.numel() for p in again.learnable().values()) == 2_670_240
+
+
+@pytest.mark.slow
+def test_efficientnet_lite0_is_tuned_by_gradcam_and_nothing_but_its_last_stage_moves():
+    student, memory = lite0(), Memory()
+    before = {name: value.clone() for name, value in student.model.state_dict().items()}
+    parts = parts_of(student, n=4)
+    settings = fast(lr=1e-4, max_steps=3, batch_size=4, lambda_attention=0.01)
+    state = tune(student, *parts, METHODS["gradcam"], settings, 0, memory.keeper)
+    assert state.step == 3 and np.isfinite(memory.losses()).all() and memory.log[0]["distillation"] == 0
+    for name, value in student.model.state_dict().items():  # the running statistics of its norms do not move either
+        assert torch.equal(value, before[name]) == (name not in student.learnable()), name
 
 
 def test_the_file_in_the_docs_is_the_file():

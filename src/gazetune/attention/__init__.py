@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from gazetune.attention.gradcam import gradcam
 from gazetune.attention.rollout import rollout
 from gazetune.backbones import Backbone, Given, Kept, Output
 from gazetune.errors import InputError
@@ -40,6 +41,7 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "rollout": Method(lambda output, _: rollout(output), needs="attention", label="Attention rollout"),
+    "gradcam": Method(gradcam, "activations", gradient=True, label="Grad-CAM"),
 }
 
 

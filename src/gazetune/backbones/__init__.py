@@ -9,6 +9,7 @@ from transformers.utils.hub import cached_file
 
 from gazetune.backbones.own import load_own, own_hash
 from gazetune.backbones.protocol import Backbone, Given, Kept, Output
+from gazetune.backbones.resnet import CNNS, load_cnn, model_type
 from gazetune.backbones.vit import load_vit
 from gazetune.code import code_named
 from gazetune.errors import InputError
@@ -60,7 +61,8 @@ def load_backbone(weights: str | Path, image_size: int | None = None, allow_code
     code = code_named(str(weights))
     if code is not None:
         return load_own(code, image_size, allow_code)
-    return load_vit(resolve_weights(str(weights)), image_size)
+    source = resolve_weights(str(weights))
+    return load_cnn(source, image_size) if model_type(source) in CNNS else load_vit(source, image_size)
 
 
 def black(backbone: Backbone) -> Output:
