@@ -81,7 +81,7 @@ def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
     return {str(name): len(members(parts, name, limit)) for name, limit in limits.items()}
 
 
-def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:
+def _loaded(weights: str, image_size: int | tuple[int, int] | None, missing: list[str]) -> Backbone | None:
     try:
         return load_backbone(weights, image_size)
     except InputError as reason:

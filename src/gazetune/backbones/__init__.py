@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers.utils.hub import cached_file
 
+from gazetune.backbones.pretrained import load_vit
 from gazetune.backbones.protocol import Backbone, Output
-from gazetune.backbones.vit import load_vit
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
@@ -30,9 +30,10 @@ def resolve_weights(weights: str) -> str:
     return str(BUNDLED.get(weights, weights))
 
 
-def load_backbone(weights: str | Path, image_size: int | None = None) -> Backbone:
+def load_backbone(weights: str | Path, image_size: int | tuple[int, int] | None = None) -> Backbone:
     """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode.
 
+    image_size: side of the input in pixels, or (height, width); the model's own where None.
     Raises InputError if nothing usable lies there.
     """
     return load_vit(resolve_weights(str(weights)), image_size)

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head
+# (the mean of the patches' rows for a model that is not read at [CLS])
 Kept = Literal["mean", "heads", "cls"]
 
 
@@ -24,6 +25,8 @@ class Output:
     tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
     representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
     vector); None where the model has a head of its own and does not show it.
+    readout: the weights of the tokens (sum 1) that a map starts from, for a model that is not read at [CLS]: the mean
+    of the patches, or the attention of its pooling head's query; None: the [CLS] row.
     """
 
     logits: Float[Tensor, "batch classes"] | None
@@ -33,6 +36,7 @@ class Output:
     grid: tuple[int, int]
     tokens: Float[Tensor, "batch tokens dim"] | None = None
     representation: Float[Tensor, "batch dim"] | None = None
+    readout: Float[Tensor, "batch tokens"] | None = None
 
 
 @runtime_checkable
