@@ -8,7 +8,6 @@ import pytest
 import torch
 import transformers as hf
 from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
-from worlds import write_study
 
 from gazetune import load_table
 from gazetune.attention.extract import attention_maps
@@ -20,6 +19,7 @@ from gazetune.errors import InputError
 from gazetune.experiment import Experiment
 from gazetune.maps import Human
 from gazetune.metrics.heads import score_heads
+from worlds import write_study
 
 LAYERS, DIM = 2, 32
 SHAPE = {"hidden_size": DIM, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": 48}
@@ -107,7 +107,9 @@ def test_attention_and_outputs_are_those_of_transformers(name, size):
     with torch.no_grad():
         ours, each, rows = (backbone(pixels, attention=kept) for kept in ("mean", "heads", "cls"))
     assert (ours.prefix, backbone.reading, ours.grid) == (prefix, reading, (size[0] // 8, size[1] // 8))
-    for mean, heads, row, reference in zip(ours.attention, each.attention, rows.attention, theirs.attentions, strict=True):
+    for mean, heads, row, reference in zip(
+        ours.attention, each.attention, rows.attention, theirs.attentions, strict=True
+    ):
         torch.testing.assert_close(heads, reference, atol=1e-6, rtol=0)
         torch.testing.assert_close(mean, reference.mean(1), atol=1e-6, rtol=0)
         read = reference[:, :, 0] if reading == "cls" else reference[:, :, prefix:].mean(2)
@@ -188,7 +190,8 @@ def test_a_step_moves_the_attention_projections_alone(name):
     (rollout(output).square().sum() + output.feature.square().mean()).backward()
     optimiser.step()
     moved = {n for n, p in backbone.model.named_parameters() if not torch.equal(p, before[n])}
-    assert moved == set(learn)
+    still = {n for n in learn if n.endswith("k_proj.bias")}  # no gradient but rounding: it moves all scores of a row
+    assert set(learn) - still <= moved <= set(learn)
 
 
 @FAMILY
@@ -306,6 +309,7 @@ def test_the_vision_tower_of_a_whole_model_is_taken(whole, kind, tmp_path):
 def test_the_encoder_of_a_masked_autoencoder_is_taken_without_masking(tmp_path):
     config = hf.ViTMAEConfig(**VISION, **DECODER, decoder_intermediate_size=16, mask_ratio=0.0)
     model = stored(tmp_path / "mae", hf.ViTMAEForPreTraining(config))
+    model.set_attn_implementation("eager")
     backbone = load_backbone(tmp_path / "mae")
     assert type(backbone.model).__name__ == "ViTModel" and backbone.mean == FAMILIES["vit_mae"].normalisation[0]
     pixels = images()
@@ -379,16 +383,18 @@ def test_input_sizes(tmp_path):
     assert odd.image_size == (32, 32) and odd(images()).grid == (4, 4)  # the last 4 pixels are no whole patch
     assert load_backbone(tmp_path / "odd", 48).grid == (6, 6)
     assert load_backbone(tmp_path / "odd", (24, 48)).grid == (3, 6)
-    with pytest.raises(InputError, match=r"30x48 \(height x width\) is not whole patches.*Set image_size to \[24, 48\]"):
+    with pytest.raises(
+        InputError, match=r"30x48 \(height x width\) is not whole patches.*Set image_size to \[24, 48\]"
+    ):
         load_backbone(tmp_path / "odd", (30, 48))
-    with pytest.raises(InputError, match="18 tokens instead of 16"):
-        wrapped(built("dinov3"), (32, 32)).__class__.__call__(wrapped(built("siglip2"), (32, 32)), images((24, 48)))
+    with pytest.raises(InputError, match="23 tokens instead of 21"):
+        wrapped(built("dinov3"))(images((24, 48)))
 
 
 @pytest.mark.parametrize("size", [None, 224, [224, 336]])
 def test_image_size_in_an_experiment(size):
-    table = {"kind": "table", "path": "here"}
-    settings = {"name": "a", "data": table, "models": {"a": {"weights": "tiny"}}, "reference": "a", "image_size": size}
+    data = {"kind": "table", "path": "here", "split": {"rule": "hash", "train": 70, "validation": 10, "test": 20}}
+    settings = {"name": "a", "data": data, "models": {"a": {"weights": "tiny"}}, "reference": "a", "image_size": size}
     found = Experiment.model_validate(settings)
     assert found.image_size == (tuple(size) if isinstance(size, list) else size)
     assert Experiment.model_validate(found.model_dump(mode="json")) == found
