@@ -34,6 +34,7 @@ DECODER = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_n
 # name -> (model, tokens before the patches, reading, biases a block has at its four projections)
 CASES = {
     "vit": (lambda: hf.ViTForImageClassification(hf.ViTConfig(**VISION, num_labels=3)), 1, "cls", 4),
+    "vit, msn": (lambda: hf.ViTMSNForImageClassification(hf.ViTMSNConfig(**VISION, num_labels=3)), 1, "cls", 4),
     "deit": (lambda: hf.DeiTForImageClassificationWithTeacher(hf.DeiTConfig(**VISION, num_labels=3)), 2, "cls", 4),
     "beit": (lambda: hf.BeitForImageClassification(hf.BeitConfig(**BIAS)), 1, "mean", 3),
     "beit, shared bias": (lambda: hf.BeitModel(hf.BeitConfig(**SHARED)), 1, "mean", 3),
@@ -172,8 +173,8 @@ def test_maps_gradients_and_what_learns(name, size):
     maps = rollout(output)
     assert maps.shape == (2, size[0] // 8, size[1] // 8) and maps.min() > 0
     learn = backbone.learnable()
-    projection = re.compile(r"layers?\.\d+\.(attention|self_attn)\.[a-z]+_proj\.(weight|bias)$")
-    assert set(learn) == {n for n, _ in backbone.model.named_parameters() if projection.search(n)}
+    inside = re.compile(r"layers?\.\d+\.(attention|self_attn)\.")
+    assert set(learn) == {n for n, _ in backbone.model.named_parameters() if inside.search(n)}
     assert sum(p.numel() for p in learn.values()) == LAYERS * (4 * DIM**2 + biases * DIM)
     maps.square().sum().backward()
     first = [p for n, p in learn.items() if re.search(r"layers?\.0\..*weight$", n)]
@@ -190,7 +191,9 @@ def test_a_step_moves_the_attention_projections_alone(name):
     (rollout(output).square().sum() + output.feature.square().mean()).backward()
     optimiser.step()
     moved = {n for n, p in backbone.model.named_parameters() if not torch.equal(p, before[n])}
-    still = {n for n in learn if n.endswith("k_proj.bias")}  # no gradient but rounding: it moves all scores of a row
+    still = {
+        n for n in learn if re.search("k(ey|_proj).bias$", n)
+    }  # no gradient but rounding: it moves all scores of a row
     assert set(learn) - still <= moved <= set(learn)
 
 
@@ -213,9 +216,19 @@ def test_saved_folder_is_the_same_model_to_plain_transformers(name, size, tmp_pa
     with torch.no_grad():
         output = again(images(size))
     assert torch.equal(rollout(output), rollout(ours)) and torch.equal(output.feature, ours.feature)
-    photo = images(size, 1)[0].permute(1, 2, 0).numpy()
-    made = hf.AutoImageProcessor.from_pretrained(tmp_path)(photo, return_tensors="pt")
-    given = backbone._arguments(backbone._normalised(images(size, 1), torch.zeros(1)))
+
+
+@pytest.mark.parametrize("name", ["vit", "deit", "beit", "clip", "siglip", "siglip2"])
+@SIZES
+def test_saved_folder_makes_the_same_pixels_with_plain_transformers(name, size, tmp_path):
+    backbone, photo = wrapped(built(name), size), images(size, 1)
+    backbone.save(tmp_path)
+    try:
+        processor = hf.AutoImageProcessor.from_pretrained(tmp_path)
+    except ImportError:
+        pytest.skip("this transformers makes no image processor without torchvision")
+    made = processor(photo[0].permute(1, 2, 0).numpy(), return_tensors="pt")
+    given = backbone._arguments(backbone._normalised(photo, torch.zeros(1)))
     torch.testing.assert_close(made["pixel_values"], given["pixel_values"], atol=1e-5, rtol=0)
 
 

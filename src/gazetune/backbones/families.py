@@ -42,7 +42,7 @@ class Family:
 
     def reading(self, config: Any) -> Reading:
         """The reading that this configuration asks for."""
-        return next(reading for reading, setting in self.reads if setting is None or getattr(config, setting))
+        return next(reading for reading, setting in self.reads if setting is None or getattr(config, setting, True))
 
     def prefix_length(self, config: Any) -> int:
         """How many tokens stand before the patches."""
@@ -59,6 +59,7 @@ CLIP = ("CLIPVisionModelWithProjection", "CLIPVisionModel")
 FAMILIES: Mapping[str, Family] = {
     "vit": Family(("ViTForImageClassification", "ViTModel"), ("[CLS]",), HALF, "told"),
     "vit_mae": Family((), ("[CLS]",), IMAGENET, "told"),  # taken as a ViTModel, see TOWERS
+    "vit_msn": Family(("ViTMSNForImageClassification", "ViTMSNModel"), ("[CLS]",), IMAGENET, "told"),
     "deit": Family(DEIT, ("[CLS]", "distillation"), IMAGENET, "told", processor="DeiTImageProcessor"),
     "beit": Family(("BeitForImageClassification", "BeitModel"), ("[CLS]",), HALF, "stretches", MEAN_POOLING, True),
     "dinov2": Family(("Dinov2ForImageClassification", "Dinov2Model"), ("[CLS]",), IMAGENET, "free"),

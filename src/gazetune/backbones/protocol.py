@@ -17,7 +17,8 @@ class Output:
     """One forward pass over a batch of images, with the graph attached.
 
     logits: class scores, or None for a backbone without a head.
-    feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
+    feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm; of a
+    model that is not read at [CLS] the mean of the patches there, or what its pooling head makes of them).
     attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
     or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens].
     prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
