@@ -78,7 +78,7 @@ def order_of(epoch: int, n: int, seed: int) -> Int[np.ndarray, " n"]:
 def teacher_features(
     teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
 ) -> Float[Tensor, "image dim"]:
-    """The frozen model's [CLS] state of every image, computed once; 4 bytes a dimension, kept in memory."""
+    """The frozen model's feature ([CLS] state) of every image, computed once; 4 bytes a dimension, kept in memory."""
     features = []
     starts = range(0, len(rows), settings.batch_size)
     with torch.no_grad(), autocast(device, settings.precision):
