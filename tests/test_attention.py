@@ -7,8 +7,6 @@ from transformers import (
     Dinov2Model,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
     ViTConfig,
     ViTForImageClassification,
 )
@@ -136,12 +134,6 @@ def test_families_give_maps_and_gradients(model, prefix):
     maps.square().sum().backward()
     first_query = next(p for n, p in learn.items() if "weight" in n)
     assert first_query.grad is not None and first_query.grad.abs().sum() > 0
-
-
-def test_a_model_without_cls_is_refused():
-    model = SiglipVisionModel(SiglipVisionConfig(**SMALL, image_size=32))
-    with pytest.raises(InputError, match=r"no \[CLS\] token"):
-        wrapped(model)(images())
 
 
 def test_fewer_maps_than_layers_is_refused():

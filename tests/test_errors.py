@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image
 from scipy.io import savemat
-from transformers import SiglipVisionConfig, SiglipVisionModel, SwinConfig, SwinForImageClassification
+from transformers import IJepaConfig, IJepaModel, SwinConfig, SwinForImageClassification
 
 from gazetune import Run
 from worlds import gazetune, run_small, small_vit
@@ -201,10 +201,16 @@ def save_model(folder, model):
     return folder
 
 
-def test_no_cls(fails, study):
+def test_unknown_family(fails, study):
     shape = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
-    model = SiglipVisionModel(SiglipVisionConfig(**shape, image_size=32, patch_size=8))
-    assert "has no [CLS] token" in fails("--weights", save_model(study / "siglip", model))
+    model = IJepaModel(IJepaConfig(**shape, image_size=32, patch_size=8))
+    said = fails("--weights", save_model(study / "ijepa", model))
+    assert "whose tokens are known here" in said and "dinov2_with_registers" in said
+
+
+def test_input_size(fails):
+    said = fails("--set", "image_size=[30, 64]")
+    assert "An input of 30x64 (height x width) is not whole patches of" in said and "Set image_size to [" in said
 
 
 def test_no_attention(fails, study):

@@ -131,7 +131,7 @@ class Experiment(_Frozen):
     parity: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Classification] = {}
     training: Training = Training()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
-    image_size: int | None = Field(default=None, gt=0)
+    image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(lambda size: _pixels(size))] = None
     map_size: int = Field(default=MAP_SIZE, gt=0)
     limit: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=16, gt=0)
@@ -216,6 +216,14 @@ class Experiment(_Frozen):
     def default_output(self) -> Path:
         """Where the run goes if nobody says otherwise."""
         return default_folder(self.name, self.seeds)
+
+
+def _pixels(size: Any) -> Any:
+    """An input size as it may be said: a side, or [height, width]; None: the model's own."""
+    sides = size if isinstance(size, list | tuple) and len(size) == 2 else (size,)
+    if size is not None and not all(isinstance(side, int) and side > 0 and side is not True for side in sides):
+        raise ValueError(f"needed a side in pixels, such as 224, or [height, width], such as [224, 336]; got {size}")
+    return size
 
 
 def _known(name: str, known: Any, what: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gazetune.attention import require_fit
 from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, black, load_backbone
+from gazetune.backbones.vit import VisionTransformer
 from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
 from gazetune.data.splits import NAMES, members, split_of
@@ -39,7 +40,8 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
         total = sum(p.numel() for p in backbone.model.parameters())
         learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
         height, width = backbone.image_size
-        shown = f"RGB, squashed to {width}x{height} (bicubic), {backbone.normalisation()}"
+        read = f"; {backbone.read_out()}" if isinstance(backbone, VisionTransformer) and backbone.read_out() else ""
+        shown = f"RGB, squashed to {width}x{height} (bicubic), {backbone.normalisation()}{read}"
         print(f"model {entry.key}: {weights}; {shown}")
         print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
         if entry.seed is not None:

@@ -1,4 +1,4 @@
-"""Attention rollout (Abnar & Zuidema, 2020): how much of each patch reaches the [CLS] token through all layers."""
+"""Attention rollout (Abnar & Zuidema, 2020): how much of each patch reaches the read-out ([CLS]) through all layers."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,10 +19,25 @@ def cls_row(layers: tuple[Float[Tensor, "batch tokens tokens"], ...]) -> Float[T
     return row
 
 
+def carried_row(
+    layers: tuple[Float[Tensor, "batch tokens tokens"], ...], readout: Float[Tensor, "batch tokens"] | None = None
+) -> Float[Tensor, "batch tokens"]:
+    """`readout` times the product (A_L + I)/2 ... (A_1 + I)/2, differentiable; the [CLS] row of it without a readout.
+
+    The row that is carried starts from these weights of the last layer's tokens (see `Output.readout`).
+    """
+    if readout is None:
+        return cls_row(layers)
+    row = readout
+    for attention in reversed(layers):
+        row = ((row[:, None] @ attention)[:, 0] + row) / 2
+    return row
+
+
 def rollout(output: Output) -> Float[Tensor, "batch grid_height grid_width"]:
     """The rollout of each image on the patch grid, differentiable.
 
     Prefix tokens ([CLS], registers) take part in every product and are dropped only here, at the read-out.
     """
-    row = cls_row(output.attention)
+    row = carried_row(output.attention, output.readout)
     return row[:, output.prefix :].reshape(len(row), *output.grid)

@@ -8,9 +8,9 @@ import torch
 from transformers.utils.hub import cached_file
 
 from gazetune.backbones.own import load_own, own_hash
+from gazetune.backbones.pretrained import load_vit
 from gazetune.backbones.protocol import Backbone, Given, Kept, Output
 from gazetune.backbones.resnet import CNNS, load_cnn, model_type
-from gazetune.backbones.vit import load_vit
 from gazetune.code import code_named
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
@@ -46,13 +46,15 @@ def resolve_weights(weights: str) -> str:
     return str(BUNDLED.get(weights, weights))
 
 
-def load_backbone(weights: str | Path, image_size: int | None = None, allow_code: bool | None = None) -> Backbone:
+def load_backbone(
+    weights: str | Path, image_size: int | tuple[int, int] | None = None, allow_code: bool | None = None
+) -> Backbone:
     """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode; or a user's own code.
 
     Args:
         weights: besides names and folders, `FILE.py:FUNCTION` or `module:FUNCTION`, with `@FOLDER` for what its own
             `save` wrote.
-        image_size: side of the square input in pixels; the model's own where None.
+        image_size: side of the input in pixels, or (height, width); the model's own where None.
         allow_code: whether code may run; where None, if the command was given --allow-code.
 
     Raises:

@@ -2,13 +2,18 @@
 
 transformers' own fused attention returns no probabilities. These are registered with its AttentionInterface and
 return them in float32 (float64 in a float64 model): averaged over heads, which is a twelfth of the per-head maps of
-ViT-B; of every head; or the [CLS] row of every head, beside the fused attention.
+ViT-B; of every head; or one row of every head, beside the fused attention: the [CLS] row, or the mean of the patches'
+rows for models that are not read at [CLS].
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 HEAD_MEAN, EACH_HEAD, CLS_ROWS = "gazetune_head_mean", "gazetune_each_head", "gazetune_cls_rows"
 
@@ -66,6 +71,37 @@ def cls_rows_attention(
     return mixed.transpose(1, 2).contiguous(), _probabilities(query[:, :, :1], key, mask, scaling)[:, :, 0]
 
 
+def patch_rows_attention(
+    module: nn.Module,
+    query: Queries,
+    key: Queries,
+    value: Queries,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    prefix: int = 0,
+    **_: object,
+) -> tuple[Mixed, Float[Tensor, "batch heads tokens"]]:
+    """torch's fused attention, and the mean of the patches' rows of the probabilities, of every head.
+
+    prefix: how many tokens stand before the patches.
+    """
+    mixed = nn.functional.scaled_dot_product_attention(
+        query, key, value, attention_mask, dropout if module.training else 0.0, scale=scaling
+    )
+    mask = attention_mask
+    if mask is not None and mask.shape[-2] > 1:  # else one row for all
+        mask = mask[..., prefix:, :]
+    return mixed.transpose(1, 2).contiguous(), _probabilities(query[:, :, prefix:], key, mask, scaling).mean(dim=2)
+
+
+def patch_rows(prefix: int) -> str:
+    """The name of `patch_rows_attention` in transformers, for models with so many tokens before the patches."""
+    name = f"gazetune_patch_rows_after_{prefix}"
+    _register(name, partial(patch_rows_attention, prefix=prefix))
+    return name
+
+
 def _probabilities(
     query: Float[Tensor, "batch heads rows dim"], key: Queries, attention_mask: Tensor | None, scaling: float | None
 ) -> Rows:
@@ -76,6 +112,11 @@ def _probabilities(
     return torch.softmax(scores, dim=-1, dtype=exact)
 
 
-AttentionInterface.register(HEAD_MEAN, head_mean_attention)
-AttentionInterface.register(EACH_HEAD, each_head_attention)
-AttentionInterface.register(CLS_ROWS, cls_rows_attention)
+def _register(name: str, function: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, eager_mask)  # without it transformers drops a mask of padding, without a word
+
+
+_register(HEAD_MEAN, head_mean_attention)
+_register(EACH_HEAD, each_head_attention)
+_register(CLS_ROWS, cls_rows_attention)

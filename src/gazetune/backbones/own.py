@@ -13,7 +13,7 @@ from gazetune.run import digest
 _HASHES: dict[tuple[str, ...], str] = {}  # of what has been built in this process
 
 
-def load_own(code: Code, image_size: int | None = None, allowed: bool | None = None) -> Backbone:
+def load_own(code: Code, image_size: int | tuple[int, int] | None = None, allowed: bool | None = None) -> Backbone:
     """What the function returns for the checkpoint folder, or for None where none is named; in eval mode.
 
     Raises:
@@ -35,7 +35,8 @@ def load_own(code: Code, image_size: int | None = None, allowed: bool | None = N
             f"'{code}' returned a {type(backbone).__name__}, which is no gazetune Backbone: it has no "
             f"{', '.join(missing)} (see docs/extending.md)."
         )
-    if image_size is not None and tuple(backbone.image_size) != (image_size, image_size):
+    wanted = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if wanted is not None and tuple(backbone.image_size) != tuple(wanted):
         height, width = backbone.image_size
         raise InputError(f"'{code}' takes images of {width}x{height}; image_size: {image_size} cannot change that.")
     backbone.model.eval()

@@ -7,7 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-# what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head; nothing
+# what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head (the
+# mean of the patches' rows for a model that is not read at [CLS]); nothing
 Kept = Literal["mean", "heads", "cls", "none"]
 # what an attention method reads of an output: `attention` of a transformer, or `activations` of a CNN
 Given = Literal["attention", "activations"]
@@ -18,7 +19,8 @@ class Output:
     """One forward pass over a batch of images, with the graph attached.
 
     logits: class scores, or None for a backbone without a head.
-    feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
+    feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm; of a
+    model that is not read at [CLS] the mean of the patches there, or what its pooling head makes of them).
     attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
     or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens]; or
     none at all, which is faster. Empty for a CNN.
@@ -28,6 +30,8 @@ class Output:
     representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
     vector); None where the model has a head of its own and does not show it.
     activations: the maps of a CNN's last stage; None for a model that has none to show.
+    readout: the weights of the tokens (sum 1) that a map starts from, for a model that is not read at [CLS]: the mean
+    of the patches, or the attention of its pooling head's query; None: the [CLS] row.
     """
 
     logits: Float[Tensor, "batch classes"] | None
@@ -38,6 +42,7 @@ class Output:
     tokens: Float[Tensor, "batch tokens dim"] | None = None
     representation: Float[Tensor, "batch dim"] | None = None
     activations: Float[Tensor, "batch channels grid_height grid_width"] | None = None
+    readout: Float[Tensor, "batch tokens"] | None = None
 
 
 @runtime_checkable

@@ -1,30 +1,26 @@
-"""Any Hugging Face vision transformer with a [CLS] token (ViT, DeiT, DINOv2 with and without registers)."""
+"""Hugging Face vision transformers of the families in `families.py`, behind the `Backbone` protocol."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
-from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN
+from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, patch_rows
+from gazetune.backbones.families import HALF, IMAGENET, WORDS, family_of, pair
 from gazetune.backbones.protocol import Given, Kept, Output
 from gazetune.errors import InputError
 
 transformers.utils.logging.disable_progress_bar()
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-# mean and SD where a folder has no preprocessor_config.json: those the families were trained with
-NORMALISATION = {"vit": HALF, "deit": IMAGENET, "dinov2": IMAGENET, "dinov2_with_registers": IMAGENET}
-FIXED_POSITIONS = ("vit", "deit")  # families whose position table must be told to stretch
-KEEPING: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": CLS_ROWS, "none": "sdpa"}
-INPUT_SIZE = 224  # the paper's, where neither the processor nor a fixed position table says otherwise
+__all__ = ["HALF", "IMAGENET", "VisionTransformer"]
 
 
 class VisionTransformer:
@@ -41,15 +37,20 @@ class VisionTransformer:
         self._model = model.eval()
         self.name = name
         self.mean, self.std, self.image_size = mean, std, image_size
-        patch = model.config.patch_size
-        down, across = (patch, patch) if isinstance(patch, int) else patch
-        self.grid = (image_size[0] // down, image_size[1] // across)
-        self.heads = model.config.num_attention_heads
+        self._family = family_of(model, name)
+        self._config = getattr(model.config, "vision_config", model.config)
+        self._patch = pair(self._config.patch_size)
+        self.grid = (image_size[0] // self._patch[0], image_size[1] // self._patch[1])
+        self.heads = self._config.num_attention_heads
         self.classes = _class_names(model)
-        self._blocks = _find_blocks(model, name)
-        self._last: list[Tensor] = []
-        self._blocks[-1].register_forward_hook(self._keep_last)
-        model.set_attn_implementation(HEAD_MEAN)
+        self.prefix, self.reading = self._family.prefix_length(self._config), self._family.reading(self._config)
+        rows = CLS_ROWS if self.reading == "cls" else patch_rows(self.prefix)
+        self._keeps: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": rows, "none": "sdpa"}
+        self._blocks = _find_blocks(model, self._config.num_hidden_layers, name)
+        self._tower: Any = getattr(model, "vision_model", model)
+        self._seen: dict[str, Any] = {}
+        self._watch()
+        self._tower.set_attn_implementation(HEAD_MEAN)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -61,60 +62,90 @@ class VisionTransformer:
         """Attention probabilities."""
         return frozenset({"attention"})
 
-    def _keep_last(self, _module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
-        self._last = [output if isinstance(output, Tensor) else output[0]]
+    def _watch(self) -> None:
+        """Keep, at every pass, what a model with a head does not hand out."""
+        self._tower.register_forward_hook(partial(self._keep, "tower"))
+        self._blocks[-1].register_forward_hook(partial(self._keep, "block"))
+        if self.reading == "pooling head":  # torch's attention: hands its probabilities out, averaged over heads
+            self._tower.head.attention.register_forward_hook(partial(self._keep, "query"))
+
+    def _keep(self, what: str, _module: nn.Module, _inputs: object, output: Any) -> None:
+        self._seen[what] = output
 
     @contextmanager
     def _keeping(self, attention: Kept) -> Iterator[None]:
         """Attend, for a while, by the function that keeps this of the attention."""
-        function = KEEPING[attention]
+        function = self._keeps[attention]
         if function == HEAD_MEAN:  # as it is
             yield
             return
-        self.model.set_attn_implementation(function)
+        self._tower.set_attn_implementation(function)
         try:
             yield
         finally:
-            self.model.set_attn_implementation(HEAD_MEAN)
+            self._tower.set_attn_implementation(HEAD_MEAN)
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """Images to logits, feature and attention. Raises InputError if not every layer gives its map."""
         pixels = self._normalised(images, next(self.model.parameters()))
         with self._keeping(attention):
-            outcome = self.model(pixels, output_attentions=attention != "none", **self._position_argument())
-        hidden = self._last.pop()
+            outcome = self.model(**self._arguments(pixels), output_attentions=attention != "none")
+        seen, self._seen = self._seen, {}
         maps = tuple(m for m in outcome.attentions or () if m is not None)
         if attention != "none" and len(maps) != len(self._blocks):
             raise InputError(
                 f"'{self.name}' has {len(self._blocks)} layers but {len(maps)} attention maps came back, so a rollout "
                 f"would be wrong. Use an architecture whose attention goes through transformers' AttentionInterface."
             )
-        prefix = hidden.shape[1] - self.grid[0] * self.grid[1]
-        if prefix < 1:
-            raise InputError(f"'{self.name}' has no [CLS] token, so its rollout cannot be read.")
+        hidden = seen["block"] if isinstance(seen["block"], Tensor) else seen["block"][0]
+        found, expected = hidden.shape[1], self.prefix + self.grid[0] * self.grid[1]
+        if found != expected:
+            raise InputError(
+                f"'{self.name}' has {found} tokens instead of {expected} ({self.prefix} and a patch grid of "
+                f"{self.grid[0]}x{self.grid[1]}), so its map cannot be read. Give images of its input size, "
+                f"{self.image_size[0]}x{self.image_size[1]}."
+            )
         logits = getattr(outcome, "logits", None)
-        normed = getattr(outcome, "last_hidden_state", None)  # a model without a head shows it
         return Output(
             logits=logits,
-            feature=hidden[:, 0],
+            feature=seen["tower"].pooler_output if self.reading == "pooling head" else self._read(hidden),
             attention=maps,
-            prefix=prefix,
+            prefix=self.prefix,
             grid=self.grid,
             tokens=hidden,
-            representation=None if normed is None else normed[:, 0],
+            representation=None if logits is not None else self._representation(seen["tower"]),
+            readout=self._readout(seen, maps[-1]) if maps else None,
         )
+
+    def _read(self, tokens: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch dim"]:
+        return tokens[:, 0] if self.reading == "cls" else tokens[:, self.prefix :].mean(dim=1)
+
+    def _representation(self, tower: Any) -> Float[Tensor, "batch dim"]:
+        if self._family.pooled and tower.pooler_output is not None:
+            return tower.pooler_output
+        return self._read(tower.last_hidden_state)
+
+    def _readout(self, seen: dict[str, Any], like: Tensor) -> Float[Tensor, "batch tokens"] | None:
+        """The weights of the tokens that a map starts from; None for the [CLS] row."""
+        if self.reading == "cls":
+            return None
+        if self.reading == "pooling head":
+            return seen["query"][1][:, 0].to(like.dtype)
+        weights = like.new_full((len(like), like.shape[-1]), 1 / (self.grid[0] * self.grid[1]))
+        return weights.index_fill(1, torch.arange(self.prefix, device=like.device), 0)
 
     def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
         mean = torch.tensor(self.mean, device=like.device).view(3, 1, 1) * 255
         std = torch.tensor(self.std, device=like.device).view(3, 1, 1) * 255
         return ((images.to(like.device).float() - mean) / std).to(like.dtype)
 
-    def _position_argument(self) -> dict[str, bool]:
-        # DINOv2 always fits its position table to the image; ViT and DeiT must be told to
-        native = self.model.config.image_size
-        native = (native, native) if isinstance(native, int) else tuple(native)
-        accepts = self.model.config.model_type in FIXED_POSITIONS
-        return {"interpolate_pos_encoding": True} if accepts and native != self.image_size else {}
+    def _arguments(self, pixels: Float[Tensor, "batch 3 h w"]) -> dict[str, Any]:
+        """What the model is called with."""
+        if self._family.positions == "patches":
+            return _patches(pixels, self.grid, self._patch)
+        # the same number of patches in another grid has other positions, so sizes are compared, not numbers
+        told = self._family.positions == "told" and pair(self._config.image_size) != self.image_size
+        return {"pixel_values": pixels} | ({"interpolate_pos_encoding": True} if told else {})
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """The query, key, value and output projections of every block, weights and biases, by parameter name."""
@@ -125,15 +156,32 @@ class VisionTransformer:
         """What is done to the levels of an image, in words."""
         return f"mean {self.mean}, SD {self.std}"
 
+    def read_out(self) -> str:
+        """Where a map of a model that is not read at [CLS] starts, in words; else empty."""
+        return "" if self.reading == "cls" else WORDS[self.reading]
+
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder (safetensors, config, preprocessor) that plain transformers loads."""
         self.model.save_pretrained(folder)
-        kind = "DeiTImageProcessor" if self.model.config.model_type == "deit" else "ViTImageProcessor"
-        size = {"height": self.image_size[0], "width": self.image_size[1]}
+        kind, size = self._family.processor, {"height": self.image_size[0], "width": self.image_size[1]}
         processor = {"image_processor_type": kind, "do_resize": True, "size": size, "resample": 3, "do_rescale": True}
+        if self._family.positions == "patches":
+            processor |= {"patch_size": self._patch[0], "max_num_patches": self.grid[0] * self.grid[1]}
         processor |= {"rescale_factor": 1 / 255, "do_normalize": True}
         processor |= {"image_mean": list(self.mean), "image_std": list(self.std), "do_center_crop": False}
         (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+def _patches(pixels: Float[Tensor, "batch 3 h w"], grid: tuple[int, int], patch: tuple[int, int]) -> dict[str, Tensor]:
+    """Images cut into patches, row by row, each as its pixels with the three colours side by side (SigLIP2 NaFlex)."""
+    cut = pixels.unflatten(3, (grid[1], patch[1])).unflatten(2, (grid[0], patch[0]))
+    flat = cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+    places = torch.tensor(grid, device=pixels.device).expand(len(pixels), 2)
+    return {
+        "pixel_values": flat,
+        "pixel_attention_mask": flat.new_ones(flat.shape[:2], dtype=torch.long),
+        "spatial_shapes": places,
+    }
 
 
 def _class_names(model: PreTrainedModel) -> tuple[str, ...]:
@@ -142,9 +190,8 @@ def _class_names(model: PreTrainedModel) -> tuple[str, ...]:
     return () if all(name == f"LABEL_{i}" for i, name in enumerate(ordered)) else ordered  # transformers' placeholders
 
 
-def _find_blocks(model: nn.Module, name: str) -> list[nn.Module]:
+def _find_blocks(model: nn.Module, depth: int, name: str) -> list[nn.Module]:
     """The transformer blocks: the one list of modules as long as the configuration says."""
-    depth = getattr(model.config, "num_hidden_layers", None)
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth and _projections(m[0])]
     if len(lists) != 1:
         raise InputError(
@@ -157,64 +204,3 @@ def _projections(block: nn.Module) -> list[nn.Linear]:
     # by module, not by name: the names of the projections differ between families and transformers versions
     attentions = [m for m in block.children() if type(m).__name__.endswith("Attention")]
     return [m for attention in attentions for m in attention.modules() if isinstance(m, nn.Linear)]
-
-
-def _normalisation(source: str, config: transformers.PretrainedConfig) -> tuple[dict, tuple, tuple]:
-    try:
-        processor, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(source)
-    except OSError:
-        processor = {}
-    if "image_mean" in processor:
-        return processor, tuple(processor["image_mean"]), tuple(processor["image_std"])
-    if config.model_type not in NORMALISATION:
-        raise InputError(
-            f"'{source}' has no preprocessor_config.json, and the mean and SD its images need are not known."
-        )
-    return processor, *NORMALISATION[config.model_type]
-
-
-def _input_size(processor: dict, config: transformers.PretrainedConfig) -> tuple[int, int]:
-    own = config.image_size if config.model_type in FIXED_POSITIONS else INPUT_SIZE
-    size = processor.get("crop_size") or processor.get("size") or own
-    if isinstance(size, dict):
-        return (size["height"], size["width"]) if "height" in size else (INPUT_SIZE, INPUT_SIZE)
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def load_vit(source: str, image_size: int | None = None) -> VisionTransformer:
-    """A vision transformer by hub name or local folder; weights from safetensors only, widened to float32.
-
-    Args:
-        source: hub name (`google/vit-base-patch16-224`) or a folder with config.json and model.safetensors.
-        image_size: side of the square input in pixels; the processor's own where None, else 224.
-
-    Raises:
-        InputError: nothing usable there, no safetensors, or not a plain vision transformer.
-    """
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    if looks_local and not Path(source).expanduser().is_dir():
-        raise InputError(f"The weights folder '{source}' does not exist. Give a folder or a Hugging Face name.")
-    path = str(Path(source).expanduser()) if source.startswith("~") else source
-    try:
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-        named = getattr(transformers, (config.architectures or ["AutoModel"])[0], AutoModel)
-        model, report = named.from_pretrained(
-            path,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as reason:
-        raise InputError(
-            f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
-            f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
-        ) from reason
-    # the pooler is not used: checkpoints of self-supervised models come without
-    missing = [key for key in report["missing_keys"] if "pooler." not in key]
-    if missing:
-        raise InputError(f"The weights at '{source}' lack {len(missing)} tensors of {type(model).__name__}.")
-    processor, mean, std = _normalisation(path, config)
-    side = (image_size, image_size) if image_size else _input_size(processor, config)
-    return VisionTransformer(model, mean, std, side, name=source)

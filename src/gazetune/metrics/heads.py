@@ -86,6 +86,8 @@ def head_scores(
 ) -> Float64[np.ndarray, "image layer head 2"]:
     """CC and NSS of the [CLS] row of every layer and head over the patches; head 0 is the average over heads.
 
+    Models that are not read at [CLS] give the mean of the patches' rows instead.
+
     Only the scores are kept: memory grows with the batch, not with the images.
 
     Args:

@@ -22,9 +22,10 @@ ALT = {
     "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
     "examples": "Test images at quantiles (95 to 5 %) of the gain in CC: photo, human fixation density, the attention "
     "map of each model, and the difference of the two models named (red: more attention, blue: less).",
-    "heads": "How human-like each attention head is: mean CC of its [CLS] attention with the human density maps, by "
-    "layer (rows, 1 is the first) and head (columns; mean: the average over the heads of a layer). One panel a model, "
-    "one scale, in whose bar a line marks the mean training map; a frame marks the best head of each model.",
+    "heads": "How human-like each attention head is: mean CC of its [CLS] attention (of a model that is not read at "
+    "[CLS]: the mean over its patches) with the human density maps, by layer (rows, 1 is the first) and head (columns; "
+    "mean: the average over the heads of a layer). One panel a model, one scale, in whose bar a line marks the mean "
+    "training map; a frame marks the best head of each model.",
 }
 CLASSIFICATION = {
     "accuracy": "Top-1 accuracy of each model by data set and classification head, with 95 % intervals; the dashed "
