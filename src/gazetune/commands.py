@@ -10,6 +10,7 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
+from gazetune.backbones import absolute
 from gazetune.comparison import comparison, without_training_images
 from gazetune.data import READERS, Stimuli
 from gazetune.errors import InputError
@@ -253,9 +254,8 @@ def _with_options(
             )
         settings["data"]["path"] = str(Path(path).expanduser().absolute())
     if weights is not None:
-        folder = Path(weights).expanduser()
         for model in (m for m in settings["models"].values() if "maps" not in m):
-            model["weights"] = str(folder.absolute()) if folder.is_dir() else weights
+            model["weights"] = absolute(weights)
     if seeds is not None:
         try:
             settings["seeds"] = tuple(int(s) for s in seeds.split(","))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gazetune.backbones import absolute
 from gazetune.data.splits import Given
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
@@ -92,7 +93,7 @@ def _weights(source: str) -> str:
     path = Path(source).expanduser()
     if path.parent.name == "checkpoints" and (path.parents[1] / CONFIG).is_file():
         return str(Run(path.parents[1]).checkpoint(path.name).absolute())
-    return str(path.absolute()) if path.is_dir() else source
+    return absolute(source)
 
 
 def without_training_images(experiment: Experiment, held_out: bool) -> Experiment:

@@ -61,8 +61,8 @@ class Data(_Frozen):
 class Model(_Frozen):
     """One row of the table of models: where it starts, whether it is tuned, and towards what.
 
-    weights: a hub name, a folder, or `tiny`; or maps: a folder of ready-made saliency maps. training: what differs
-    from the experiment's `training` for this model.
+    weights: a hub name, a folder, `timm:NAME`, FILE.safetensors, or `tiny`; or maps: a folder of ready-made saliency
+    maps. training: what differs from the experiment's `training` for this model.
     """
 
     weights: str | None = None
