@@ -15,6 +15,7 @@ from gazetune.comparison import comparison, without_training_images
 from gazetune.data import READERS, Stimuli
 from gazetune.errors import InputError
 from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
+from gazetune.export import export_model
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.loading import experiment_names, lay_over, load_data, load_experiment, name_and_path, other_data, parse
 from gazetune.metrics import METRICS
@@ -170,6 +171,12 @@ def score_run(
             pipeline.look_for_biases(job, name)
         pipeline.conclude(job)
     return _summary(job)
+
+
+def export_run(path: Path, model: str, to: str, form: str = "huggingface", onnx: bool = False) -> str:
+    """Write a tuned model of a run where others can use it, with a model card; returns what was written, in words."""
+    run = Run(path)
+    return export_model(run, _of_run(run), model, to, form, onnx)
 
 
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:

@@ -11,7 +11,16 @@ from gazetune.backbones.vit import load_vit
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
-__all__ = ["Backbone", "Output", "absolute", "load_backbone", "resolve_weights", "weights_hash"]
+__all__ = [
+    "Backbone",
+    "Output",
+    "absolute",
+    "is_state_dict",
+    "load_backbone",
+    "resolve_weights",
+    "state_dict_files",
+    "weights_hash",
+]
 
 # a name of its own -> the folder or hub name it stands for
 BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
