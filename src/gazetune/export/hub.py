@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from gazetune.errors import GazetuneError, InputError
 
@@ -22,13 +22,14 @@ def upload(folder: Path, name: str) -> str:
             there = set(api.list_repo_files(name)) - {".gitattributes"}
         except RepositoryNotFoundError:
             there = set()
-        if there and RECORD not in there:
-            raise InputError(f"'{name}' on the hub holds something that is no export of gazetune's; nothing is sent.")
-        api.create_repo(name, private=True, exist_ok=True)
-        api.upload_folder(folder_path=folder, repo_id=name, commit_message=f"gazetune {version('gazetune')}")
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as reason:
+        if not there or RECORD in there:
+            api.create_repo(name, private=True, exist_ok=True)
+            api.upload_folder(folder_path=folder, repo_id=name, commit_message=f"gazetune {version('gazetune')}")
+    except Exception as reason:  # its client's, its transport's, the system's: which ones, changes with its version
         raise GazetuneError(
             f"Nothing was sent to '{name}' on the hub: {str(reason).strip().splitlines()[0]} Log in with "
             f"'hf auth login', check the name and the net, or export to a folder."
         ) from reason
+    if there and RECORD not in there:
+        raise InputError(f"'{name}' on the hub holds something that is no export of gazetune's; nothing is sent.")
     return f"Sent to '{name}' on the hub (private if it is new; publish it there)."

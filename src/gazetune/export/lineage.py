@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from transformers.utils.hub import cached_file
 
-from gazetune.backbones import is_state_dict, resolve_weights, state_dict_files
+from gazetune.backbones import is_state_dict, state_dict_files
 from gazetune.data.fetch import SOURCES
 from gazetune.errors import InputError
 
@@ -54,8 +54,8 @@ def start_of(weights: str) -> Start:
         return Start("the small ViT that ships with gazetune", "apache-2.0", "none; see the documentation of gazetune")
     if is_state_dict(weights):
         return _of_state_dict(weights)
-    folder = Path(resolve_weights(weights)).expanduser()
-    if folder.is_dir():
+    folder = Path(weights).expanduser()
+    if folder.is_dir() or weights.startswith((".", "/", "~")):
         about = _front_matter(folder / "README.md")
         return Start(f"a local folder called `{folder.name}`", str(about.get("license", UNKNOWN)), UNKNOWN)
     licence, citation = next((v for k, v in PUBLISHED.items() if weights.startswith(k)), (UNKNOWN, UNKNOWN))

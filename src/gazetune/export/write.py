@@ -229,6 +229,8 @@ def _into(target: Path, fill: Callable[[Path], str]) -> str:
                 os.fsync(opened.fileno())
             move(path, target / path.name)
     except OSError as reason:
+        if reason.errno is None:  # no word of the system's
+            raise
         raise not_written(target, reason) from reason
     finally:
         shutil.rmtree(beside, ignore_errors=True)
