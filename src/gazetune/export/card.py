@@ -204,6 +204,5 @@ def _sources(facts: Facts, summary: Mapping[str, Any] | None) -> list[list[str]]
     rows = [[f"start weights: {facts.start.name}", facts.start.licence, facts.start.citation]]
     kind = facts.experiment.data.kind
     for name, about in (summary or {"datasets": {kind: {}}})["datasets"].items():
-        licence = DATA_LICENCES.get(kind if name == kind else name, UNKNOWN)
-        rows.append([f"data: {name}", licence, about.get("citation") or UNKNOWN])
+        rows.append([f"data: {name}", DATA_LICENCES.get(name, UNKNOWN), about.get("citation") or UNKNOWN])
     return rows
