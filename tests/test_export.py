@@ -25,6 +25,7 @@ from gazetune import Run, load_backbone
 from gazetune.attention.rollout import rollout
 from gazetune.errors import GazetuneError
 from gazetune.export import answering
+from gazetune.export.lineage import start_of
 from gazetune.export.moved import how_far
 from gazetune.maps import upsampled
 from plain_vit import PlainViT, normalised, save_as_timm
@@ -278,6 +279,24 @@ def test_a_repository_that_holds_something_else_is_left_alone(monkeypatch, world
     assert gazetune(monkeypatch, "export", world / "run", "--model", "after", "--to", "hub:nobody/small") == 2
     assert "no export of gazetune's" in capsys.readouterr().err
     assert hub.asked == ["GET /api/models/nobody/small/tree/main"]
+
+
+def test_what_is_known_of_start_weights(tmp_path):
+    published = start_of("google/vit-base-patch16-224")
+    assert (published.licence, published.hub) == ("apache-2.0", "google/vit-base-patch16-224")
+    assert "Dosovitskiy" in published.citation
+    nobody = start_of("nobody/knows")
+    assert (nobody.licence, nobody.citation, nobody.hub) == ("unknown", "unknown", "nobody/knows")
+    assert start_of("tiny").licence == "apache-2.0" and start_of("tiny").hub is None
+    (tmp_path / "lab").mkdir()
+    assert start_of(str(tmp_path / "lab")).licence == "unknown"
+    (tmp_path / "lab" / "README.md").write_text("---\nlicense: mit\ntags: [a]\n---\n# A model\n---\n")
+    known = start_of(str(tmp_path / "lab"))
+    assert (known.licence, known.hub) == ("mit", None) and str(tmp_path) not in known.name
+    (tmp_path / "lab" / "README.md").write_text("# A model\nlicense: mit\n---\nlicense: gpl\n---\n")
+    assert start_of(str(tmp_path / "lab")).licence == "unknown"
+    assert start_of(f"timm:{save_as_timm(tmp_path / 'timm', PlainViT())}").licence == "cc-by-4.0"
+    assert start_of("timm:vit_base_patch16_224.dino").hub == "timm/vit_base_patch16_224.dino"
 
 
 def test_how_far_by_hand():

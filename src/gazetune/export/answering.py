@@ -83,7 +83,7 @@ def write_onnx(
         try:
             headed = backbone(noise[:1]).logits is not None
             module(noise[:1])
-        except (IndexError, AttributeError) as reason:
+        except (IndexError, AttributeError, TypeError) as reason:
             raise InputError("This model has no attention to roll out; export it without --onnx.") from reason
     outputs = ("logits" if headed else "feature", "attention")
     _export(module, noise[:2], folder / FILE, outputs)
