@@ -284,6 +284,27 @@ def parity(
     _show(summary, as_json, print_classification)
 
 
+@app.command(epilog="Example: gazetune export runs/osie-s42 --model tuned --to tuned-vit --onnx")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory with trained models.")],
+    model: Annotated[str, typer.Option(help="Which of its models: a name, or with the seed, e.g. tuned-s42.")],
+    to: Annotated[str, typer.Option(help="A folder, or hub:OWNER/NAME to upload it.", metavar="DIR|hub:OWNER/NAME")],
+    form: Annotated[
+        str,
+        typer.Option("--format", help="huggingface; timm or state_dict: the keys of the file the model began from."),
+    ] = "huggingface",
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also model.onnx with answers and attention map, checked against PyTorch.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a tuned model with its model card: a Hugging Face folder, ONNX, or the keys you came with."""
+    refuse_if_busy(run)
+    from gazetune.commands import export_run
+
+    typer.echo(export_run(run, model, to, form, onnx))
+
+
 @app.command(epilog="Example: gazetune fetch osie --output data/osie")
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set: osie or salicon.")],

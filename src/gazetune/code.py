@@ -11,6 +11,7 @@ from gazetune.errors import InputError
 from gazetune.files import sha256_file
 
 NAMED = re.compile(r"(?P<place>.+?\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)(?:@(?P<folder>.+))?")
+OTHERS = ("timm:",)  # names that look like a module's, and are weights
 _allowed = False  # whether the user of this process trusts the code that is named
 
 
@@ -34,7 +35,7 @@ def allow(yes: bool) -> None:
 
 def code_named(text: str) -> Code | None:
     """What `FILE.py:NAME`, `module:NAME`, or either with `@FOLDER` after it, names; None for any other text."""
-    found = NAMED.fullmatch(text)
+    found = None if text.startswith(OTHERS) else NAMED.fullmatch(text)
     return Code(found["place"], found["name"], found["folder"]) if found else None
 
 

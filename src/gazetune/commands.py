@@ -10,13 +10,15 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
+from gazetune.backbones import absolute
 from gazetune.classify import classify
-from gazetune.code import allow, code_named, run_code, whole
+from gazetune.code import allow, code_named, run_code
 from gazetune.comparison import comparison, model_table, without_training_images
 from gazetune.data import READERS, Stimuli
 from gazetune.data.sources import LABELLED
 from gazetune.errors import InputError
 from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
+from gazetune.export import export_model
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.loading import (
     experiment_names,
@@ -260,6 +262,12 @@ def _of_models(models: Sequence[str], sets: Mapping[str, Classification]) -> Exp
     return parse({"name": "parity", "models": table, "reference": next(iter(table)), "parity": parity}, "parity")
 
 
+def export_run(path: Path, model: str, to: str, form: str = "huggingface", onnx: bool = False) -> str:
+    """Write a tuned model of a run where others can use it, with a model card; returns what was written, in words."""
+    run = Run(path)
+    return export_model(run, _of_run(run), model, to, form, onnx)
+
+
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:
     """Everything that can be wrong before the run directory is touched: code, device, weights."""
     metrics, code = chosen_metrics(experiment.metrics, allow_code)
@@ -347,9 +355,8 @@ def _with_options(
             )
         settings["data"]["path"] = str(Path(path).expanduser().absolute())
     if weights is not None:
-        folder = Path(weights).expanduser()
         for model in (m for m in settings["models"].values() if "maps" not in m):
-            model["weights"] = str(folder.absolute()) if folder.is_dir() else whole(weights)
+            model["weights"] = absolute(weights)
     if seeds is not None:
         try:
             settings["seeds"] = tuple(int(s) for s in seeds.split(","))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gazetune.backbones import checkpoint_of
-from gazetune.code import code_named, whole
+from gazetune.backbones import absolute, checkpoint_of
+from gazetune.code import code_named
 from gazetune.data.splits import Given
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
@@ -106,7 +106,7 @@ def _weights(source: str) -> str:
         trained = load_experiment(str(path.parents[1] / CONFIG)).entries()
         start = next((entry.model.weights for entry in trained if entry.key == path.name), None)
         return checkpoint_of(start or "", folder)
-    return str(path.absolute()) if path.is_dir() else whole(source)
+    return absolute(source)
 
 
 def without_training_images(experiment: Experiment, held_out: bool) -> Experiment:

@@ -40,4 +40,4 @@ def rollout(output: Output) -> Float[Tensor, "batch grid_height grid_width"]:
     Prefix tokens ([CLS], registers) take part in every product and are dropped only here, at the read-out.
     """
     row = carried_row(output.attention, output.readout)
-    return row[:, output.prefix :].reshape(len(row), *output.grid)
+    return row[:, output.prefix :].unflatten(1, output.grid)

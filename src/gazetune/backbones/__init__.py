@@ -11,7 +11,8 @@ from gazetune.backbones.own import load_own, own_hash
 from gazetune.backbones.pretrained import load_vit
 from gazetune.backbones.protocol import Backbone, Given, Kept, Output
 from gazetune.backbones.resnet import CNNS, load_cnn, model_type
-from gazetune.code import code_named
+from gazetune.backbones.state_dict import TIMM, is_state_dict, load_state_dict, state_dict_files
+from gazetune.code import code_named, whole
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
@@ -20,10 +21,13 @@ __all__ = [
     "Given",
     "Kept",
     "Output",
+    "absolute",
     "black",
     "checkpoint_of",
+    "is_state_dict",
     "load_backbone",
     "resolve_weights",
+    "state_dict_files",
     "weights_hash",
 ]
 
@@ -34,22 +38,36 @@ BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
 def resolve_weights(weights: str) -> str:
     """The folder or hub name behind what a user wrote: `tiny` is the small ViT that ships with the package.
 
-    Raises InputError for what can be neither, without asking the hub.
+    `timm:...` and FILE.safetensors stay as they are (see state_dict). Raises InputError for what can be none of these,
+    without asking the hub.
     """
+    if is_state_dict(weights):
+        return weights
     if weights not in BUNDLED and "/" not in weights and not Path(weights).expanduser().exists():
         close = difflib.get_close_matches(weights, BUNDLED, 1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise InputError(
-            f"There are no weights '{weights}'. Needed: a folder, a hub name (OWNER/NAME), `tiny`, or code of your own "
-            f"(FILE.py:FUNCTION).{hint}"
+            f"There are no weights '{weights}'. Needed: a folder, a hub name (OWNER/NAME), a state_dict "
+            f"(FILE.safetensors or timm:NAME), `tiny`, or code of your own (FILE.py:FUNCTION).{hint}"
         )
     return str(BUNDLED.get(weights, weights))
+
+
+def absolute(weights: str) -> str:
+    """The same weights however the working directory changes: paths that exist become absolute, a name stays."""
+    if code_named(weights) is not None:
+        return whole(weights)
+    path = Path(weights.removeprefix(TIMM)).expanduser()
+    kind = TIMM if weights.startswith(TIMM) else ""
+    return f"{kind}{path.absolute()}" if path.exists() else weights
 
 
 def load_backbone(
     weights: str | Path, image_size: int | tuple[int, int] | None = None, allow_code: bool | None = None
 ) -> Backbone:
-    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode; or a user's own code.
+    """A pretrained model by hub name, by local folder, from a state_dict, or `tiny`; or a user's own code.
+
+    In float32 and eval mode.
 
     Args:
         weights: besides names and folders, `FILE.py:FUNCTION` or `module:FUNCTION`, with `@FOLDER` for what its own
@@ -60,6 +78,8 @@ def load_backbone(
     Raises:
         InputError: nothing usable lies there, or it is code that was not allowed.
     """
+    if is_state_dict(str(weights)):
+        return load_state_dict(str(weights), image_size, load_vit)
     code = code_named(str(weights))
     if code is not None:
         return load_own(code, image_size, allow_code)
@@ -90,6 +110,8 @@ def weights_hash(weights: str | Path) -> str:
     if code is not None:
         return own_hash(code)
     source = resolve_weights(str(weights))
+    if is_state_dict(source):
+        return sha256_files([p for p in state_dict_files(source) if p is not None])
     folder = Path(source).expanduser()
     if folder.is_dir():
         files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))

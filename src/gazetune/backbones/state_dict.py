@@ -1,0 +1,180 @@
+"""A state_dict as an engineer keeps it: one safetensors file, in timm's or in transformers' keys, read and written."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.utils.hub import cached_file
+
+from gazetune.backbones.protocol import Backbone
+from gazetune.backbones.timm import DISTILLED_BARE, NAME, VIT_BARE, config_of, family_of, from_timm, to_timm
+from gazetune.backbones.vit import VisionTransformer
+from gazetune.errors import InputError
+
+TIMM = "timm:"
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+WRAPPED = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and training frameworks put in front
+
+
+def is_state_dict(weights: str) -> bool:
+    """Whether a name means a state_dict: `timm:...`, or a file. Raises InputError for a pickle."""
+    if Path(weights.removeprefix(TIMM)).suffix in PICKLES:
+        raise InputError(
+            f"'{weights}' is a pickle, which can run any code when it is read, so it is not. Convert it once, if you "
+            f"trust it:\npython -c \"import torch; from safetensors.torch import save_file; d = torch.load('FILE', "
+            f"map_location='cpu', weights_only=True); d = d.get('state_dict', d.get('model', d)); "
+            f"save_file({{k: v.clone().contiguous() for k, v in d.items()}}, 'FILE.safetensors')\""
+        )
+    return weights.startswith(TIMM) or weights.endswith(".safetensors")
+
+
+def state_dict_files(weights: str) -> tuple[Path, Path | None]:
+    """The safetensors file behind a name, and the config.json beside it where there is one.
+
+    `timm:NAME` is the model of that name in timm's place on the hub, `timm:FOLDER` a folder as timm saves it. Raises
+    InputError if there is none.
+    """
+    place = Path(weights.removeprefix(TIMM)).expanduser()
+    if place.suffix == ".safetensors" and place.is_file():
+        config = place.with_name("config.json")
+        return place, config if config.is_file() else None
+    if weights.startswith(TIMM) and place.is_dir():
+        if (place / "model.safetensors").is_file() and (place / "config.json").is_file():
+            return place / "model.safetensors", place / "config.json"
+        raise InputError(f"'{place}' is not a folder of timm's: needed are config.json and model.safetensors.")
+    name = weights.removeprefix(TIMM)
+    if not weights.startswith(TIMM) or name.endswith(".safetensors") or name.startswith(("/", ".", "~")):
+        raise InputError(f"There is no '{place}'. Needed: a safetensors file with the state_dict of a model.")
+    hub = name if "/" in name else f"timm/{name}"
+    try:
+        found = [cached_file(hub, file) for file in ("model.safetensors", "config.json")]
+    except (OSError, HFValidationError) as reason:
+        raise InputError(f"No usable weights at '{weights}' (hub: {hub}): {str(reason).splitlines()[0]}") from reason
+    return Path(str(found[0])), Path(str(found[1]))
+
+
+def is_timm(weights: str) -> bool:
+    """Whether a state_dict is in timm's keys: by `timm:`, by its config.json, or by the file's name."""
+    file, config = state_dict_files(weights)
+    about = _read(config)
+    named = "model_type" not in about and NAME.fullmatch(_name(file, about).partition(".")[0])
+    return weights.startswith(TIMM) or "architecture" in about or bool(named)
+
+
+def load_state_dict(weights: str, image_size: int | None, load: Callable[[str, int | None], Backbone]) -> Backbone:
+    """A model from its state_dict, in float32.
+
+    load: makes a model of a folder in transformers' layout. Raises InputError if the architecture is not known, or if
+    the tensors do not fit it.
+    """
+    file, config = state_dict_files(weights)
+    if is_timm(weights):
+        return _load_timm(weights, file, _read(config), image_size)
+    if config is None:
+        raise InputError(
+            f"'{file}' is a state_dict without its architecture. Put the config.json of the model beside it (timm's or "
+            f"transformers'), or name the file as timm names the architecture, such as "
+            f"deit_small_patch16_224.fb_in1k.safetensors."
+        )
+    with tempfile.TemporaryDirectory() as folder:  # the layout that transformers wants, without a copy of the weights
+        (Path(folder) / "model.safetensors").symlink_to(file.resolve())
+        for name in (config.name, "preprocessor_config.json"):
+            if config.with_name(name).is_file():
+                shutil.copy(config.with_name(name), folder)
+        if _open(file)[1]:
+            (Path(folder) / "model.safetensors").unlink()
+            save_file(_open(file)[0], Path(folder) / "model.safetensors", metadata={"format": "pt"})
+        try:
+            return load(folder, image_size)
+        except InputError as reason:
+            raise InputError(str(reason).replace(folder, str(file))) from reason
+
+
+def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: int | None) -> VisionTransformer:
+    tensors, _ = _open(file)
+    family = family_of(tensors, weights)
+    config, (mean, std) = config_of(tensors, family, about, _name(file, about), weights)
+    own = config.image_size if isinstance(config.image_size, tuple | list) else (config.image_size, config.image_size)
+    try:
+        model, report = getattr(transformers, family.model).from_pretrained(
+            None,
+            config=config,
+            state_dict=from_timm(tensors, family, weights),
+            dtype=torch.float32,
+            output_loading_info=True,
+            **({"add_pooling_layer": False} if family in (VIT_BARE, DISTILLED_BARE) else {}),
+        )
+    except (RuntimeError, ValueError) as reason:
+        raise InputError(f"The tensors of '{weights}' do not fit: {str(reason).strip().splitlines()[0]}") from reason
+    wrong = [*report["unexpected_keys"], *report["missing_keys"]]
+    if wrong or report["mismatched_keys"]:
+        raise InputError(f"'{weights}' is no whole {family.model}: {sorted(wrong)[:3] or report['mismatched_keys']}")
+    side = (image_size, image_size) if image_size else (int(own[0]), int(own[1]))
+    return VisionTransformer(model, mean, std, side, name=weights)
+
+
+def write_back(weights: str, checkpoint: Path, start: nn.Module, tuned: nn.Module) -> tuple[dict[str, Tensor], int]:
+    """A tuned model under the keys of the state_dict that it came from, and how many tensors are not as they were.
+
+    What did not change keeps its bits and its dtype, also what the model does not use. What learnt is in float32, as
+    it was trained: in half precision a small step would be lost.
+
+    Args:
+        weights: what the model was started from. checkpoint: the tuned model's Hugging Face folder.
+        start, tuned: both models, which tell whether everything that learnt has been written.
+
+    Raises:
+        InputError: the start is gone, or something that learnt has no place among its keys.
+    """
+    before, prefix = _open(state_dict_files(weights)[0])
+    now = load_file(checkpoint / "model.safetensors")
+    if is_timm(weights):
+        now = to_timm(now, before, weights)
+    elif not before.keys() & now.keys():  # as transformers calls them in memory
+        now = {key: value.detach() for key, value in tuned.state_dict().items()}
+    moved = {k: now[k].float() for k in before if k in now and not torch.equal(before[k].float(), now[k].float())}
+    written = sum(int((before[key].float() != value).sum()) for key, value in moved.items())
+    others = dict(tuned.named_parameters())
+    learnt = sum(int((p != others[n]).sum()) for n, p in start.named_parameters() if "pooler." not in n)  # never used
+    if written != learnt:
+        raise InputError(
+            f"{learnt:,} parameters learnt, but under the keys of '{weights}' {written:,} would have changed; nothing "
+            f"is written. Export the Hugging Face folder instead (without --format)."
+        )
+    return {prefix + key: moved[key].contiguous() if key in moved else before[key] for key in before}, len(moved)
+
+
+def _open(file: Path) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a file without what stands in front of every key, and what that was."""
+    try:
+        with safe_open(file, "pt") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as reason:
+        raise InputError(f"'{file}' cannot be read as safetensors ({reason}).") from None
+    prefix = ""
+    while tensors and (front := next((w for w in WRAPPED if all(k.startswith(prefix + w) for k in tensors)), "")):
+        prefix += front
+    return {key.removeprefix(prefix): value for key, value in tensors.items()}, prefix
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    try:
+        about = {} if config is None else json.loads(config.read_text("utf-8"))
+    except ValueError as reason:
+        raise InputError(f"'{config}' is damaged ({reason}).") from None
+    return about if isinstance(about, dict) else {}
+
+
+def _name(file: Path, about: Mapping[str, Any]) -> str:
+    """timm's name of the architecture, with its tag where it is known; the file's name where nothing else says."""
+    given, tag = about.get("architecture"), about.get("pretrained_cfg", about).get("tag", "")
+    return file.stem if not given else f"{given}.{tag}" if tag else str(given)

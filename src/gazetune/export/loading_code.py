@@ -1,0 +1,73 @@
+"""The code in a model card that loads the model without gazetune; it runs as it stands, in the exported folder."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from gazetune.backbones import Backbone
+
+TRANSFORMERS = """\
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, {model}
+
+folder = "."  # where this file lies
+processor = AutoImageProcessor.from_pretrained(folder)
+model = {model}.from_pretrained(folder, attn_implementation="eager").eval()
+photo = Image.new("RGB", (640, 480), "grey")  # yours: Image.open("photo.jpg").convert("RGB")
+pixels = processor(photo, return_tensors="pt")
+with torch.no_grad():
+    output = model(**pixels, output_attentions=True{extra})
+print({answer})
+"""
+ROLLOUT = """
+# the attention map: rollout of the head-averaged attention, the row of [CLS], patches only
+row = None
+for layer in reversed(output.attentions):
+    mixed = (layer.mean(dim=1) + torch.eye(layer.shape[-1])) / 2
+    row = mixed[:, :1] if row is None else row @ mixed
+grid = row[:, :, {prefix}:].reshape(1, 1, {height}, {width})
+large = torch.nn.functional.interpolate(grid, size=({size}, {size}), mode="bilinear", align_corners=False)
+attention = ((large - large.min()) / (large.max() - large.min()))[0, 0]
+print(attention.shape)
+"""
+TIMM = """\
+import timm
+from safetensors.torch import load_file
+
+model = timm.create_model("{architecture}", {arguments}).eval()
+model.load_state_dict(load_file("{file}"))
+"""
+PLAIN = """\
+from safetensors.torch import load_file
+
+tensors = load_file("{file}")  # your own code takes these as it took `{file}` before
+print(len(tensors), "tensors")
+"""
+
+
+def transformers_code(backbone: Backbone, prefix: int | None, map_size: int, headed: bool) -> str:
+    """Loading, answering and, where there are tokens to roll out (`prefix`: how many before the patches), the map."""
+    model = backbone.model
+    native = getattr(model.config, "image_size", backbone.image_size)
+    native = (native, native) if isinstance(native, int) else tuple(native)
+    stretches = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
+    extra = ", interpolate_pos_encoding=True" if stretches and native != tuple(backbone.image_size) else ""
+    answer = "model.config.id2label[int(output.logits[0].argmax())]" if headed else "output.last_hidden_state.shape"
+    code = TRANSFORMERS.format(model=type(model).__name__, extra=extra, answer=answer)
+    if prefix is None:
+        return code
+    height, width = backbone.grid
+    return code + ROLLOUT.format(prefix=prefix, height=height, width=width, size=map_size)
+
+
+def timm_code(file: str, about: Mapping[str, Any], architecture: str, classes: int) -> str:
+    """Loading into timm's own model."""
+    given = {"num_classes": classes, **about.get("model_args", {})}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return TIMM.format(architecture=architecture, arguments=arguments, file=file)
+
+
+def plain_code(file: str) -> str:
+    """Loading the tensors alone."""
+    return PLAIN.format(file=file)
