@@ -219,6 +219,30 @@ def fetch(
     typer.echo(fetch_salicon(folder) if name == "salicon" else fetch_dataset(name, folder))
 
 
+@app.command(epilog="Example: gazetune reproduce runs/paper_vit-s42 --check tolerances.yaml")
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="A finished run.")],
+    check: Annotated[
+        Path | None, typer.Option(help="Exit with 1 where a value misses its tolerance: YAML, id: {value, abs or rel}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of a table.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Put every number of the paper beside the run's own, with a verdict by a written rule."""
+    refuse_if_busy(run)
+    from gazetune.commands import reproduce_run
+    from gazetune.report.reproduce import print_reproduction
+
+    subject, table, missed = reproduce_run(run, check)
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1, force_ascii=False))
+    else:
+        console = Console()
+        print_reproduction(subject, table, console if console.is_terminal else Console(width=160))
+    if missed:
+        raise GazetuneError("Values outside their tolerance:\n" + "\n".join(f"- {line}" for line in missed))
+
+
 @app.command(name="ls", epilog="Example: gazetune ls")
 def list_all(debug: Debug = False) -> None:
     """What there is: experiments, data sets, metrics, attention methods, targets, and runs in ./runs."""

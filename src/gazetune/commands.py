@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import yaml
 
@@ -20,6 +21,8 @@ from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
 from gazetune.progress import say
+from gazetune.report.found import Subject
+from gazetune.report.reproduce import beside, missed, tolerances, write_reproduction
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.training.loop import resolved_precision
 from gazetune.training.targets import TARGETS
@@ -276,3 +279,15 @@ def _with_options(
     ):  # written down as what it is, so that going on elsewhere is the same
         settings["training"]["precision"] = resolved_precision("auto", device)
     return parse(settings, experiment.name)
+
+
+def reproduce_run(path: Path, check: Path | None = None) -> tuple[Subject, pd.DataFrame, list[str]]:
+    """Every number of the paper beside the run's: reproduce.csv and reproduce.html; and what misses its tolerance."""
+    run = Run(path)
+    experiment = _of_run(run)
+    allowed = tolerances(check) if check is not None else {}
+    subject = Subject(run, experiment.model_dump(mode="json"), experiment.roles())
+    table = beside(subject)
+    with run.locked():
+        write_reproduction(subject, table)
+    return subject, table, missed(table, allowed)

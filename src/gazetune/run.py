@@ -29,7 +29,7 @@ VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.j
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
-TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level"]
+TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level", "text"]
 FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
 TYPES: dict[str, Any] = {**dict.fromkeys(TEXTS, str), "seed": "Int64"}
 
