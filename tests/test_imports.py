@@ -10,7 +10,7 @@ ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
-    "experiment", "loading", "plan", "job", "heads", "pipeline", "comparison",
+    "experiment", "loading", "estimate", "plan", "job", "heads", "pipeline", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

@@ -44,6 +44,10 @@ SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out photos and records that cannot be used; list them.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
+Protocol = Annotated[
+    str | None, typer.Option(help="`paper`: stop early on a tenth of the test images, train on all others.")
+]
+Measure = Annotated[bool, typer.Option("--measure/--no-measure", help="With --dry-run: time a few training steps.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
 ]
@@ -87,6 +91,8 @@ def run(
     settings: Settings = None,
     allow_code: AllowCode = False,
     by: By = None,
+    protocol: Protocol = None,
+    measure: Measure = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -114,6 +120,8 @@ def train(
     dry_run: DryRun = False,
     settings: Settings = None,
     allow_code: AllowCode = False,
+    protocol: Protocol = None,
+    measure: Measure = True,
     debug: Debug = False,
 ) -> None:
     """Only train; `gazetune score` does the rest."""

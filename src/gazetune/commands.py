@@ -13,6 +13,7 @@ from gazetune import pipeline
 from gazetune.attention import METHODS
 from gazetune.comparison import comparison, without_training_images
 from gazetune.data import READERS, Stimuli
+from gazetune.data.splits import TESTED
 from gazetune.errors import InputError
 from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
@@ -45,14 +46,23 @@ def run_experiment(
     allow_code: bool = False,
     by: Sequence[str] | None = None,
     train_only: bool = False,
+    protocol: str | None = None,
+    measure: bool = True,
 ) -> dict[str, Any] | None:
-    """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
+    """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary.
+
+    protocol: `paper` stops early on a part of the test images. measure: whether the plan tells the time it will take.
+    """
     chosen, output = _resolved(experiment, output, resume, settings or ())
+    chosen = _with_protocol(chosen, protocol)
     chosen = _grouped(chosen, by or ())
     chosen = _with_options(
         chosen, data or (), weights, limit, seeds, controls, precision, skip_bad, pick_device(device)
     )
     run = Run(output or chosen.default_output)
+    if dry_run:
+        print_plan(chosen, run, partial(load_data, skip_bad=chosen.skip_bad), pick_device(device) if measure else None)
+        return None
     return _execute(chosen, run, resume, device, allow_code, dry_run, train_only, bool(by))
 
 
@@ -291,3 +301,14 @@ def reproduce_run(path: Path, check: Path | None = None) -> tuple[Subject, pd.Da
     with run.locked():
         write_reproduction(subject, table)
     return subject, table, missed(table, allowed)
+
+
+def _with_protocol(experiment: Experiment, protocol: str | None) -> Experiment:
+    """The experiment with another rule of what early stopping looks at. Raises InputError for an unknown one."""
+    if protocol is None:
+        return experiment
+    if protocol != "paper":
+        raise InputError(f"--protocol can be 'paper': stop early on a tenth of the test images; got '{protocol}'.")
+    data = experiment.data
+    split = data.split.model_copy(update={"stop_on": TESTED})
+    return experiment.model_copy(update={"data": data.model_copy(update={"split": split})})

@@ -2,19 +2,27 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
+
 from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
-from gazetune.data.splits import NAMES, members, split_of
+from gazetune.data.splits import NAMES, TESTED, members, split_of
 from gazetune.errors import InputError
+from gazetune.estimate import expected, print_costs, print_places
 from gazetune.experiment import Data, Experiment
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
 
 
-def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]) -> None:
-    """Print the plan. Raises InputError at the end if something that the run needs is missing."""
+def print_plan(
+    experiment: Experiment, run: Run, load: Callable[[Data], Stimuli], device: torch.device | None = None
+) -> None:
+    """Print the plan. Raises InputError at the end if something that the run needs is missing.
+
+    device: where a few training steps are timed, if the experiment trains; None: no time is told.
+    """
     missing: list[str] = []
     print(f"experiment {experiment.name}, into {run.path}")
     stimuli, counts = _data(experiment, load, missing)
@@ -42,6 +50,8 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
         print()
     print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
+    print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
+    missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
@@ -105,6 +115,10 @@ def _data(
         require_parts(experiment, counts)
     except InputError as reason:
         missing.append(str(reason))
+    if experiment.data.split.stop_on == TESTED:
+        print(
+            "  early stopping looks at a tenth of the test images: weights are chosen on images that they are tested on"
+        )
     if experiment.data.path:
         print(f"  from {experiment.data.path}")
     return stimuli, counts
