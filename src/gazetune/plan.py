@@ -1,8 +1,11 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 
 from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, load_backbone
@@ -14,6 +17,8 @@ from gazetune.experiment import Data, Experiment
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def print_plan(
@@ -92,11 +97,22 @@ def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
 
 
 def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:
+    """The model, or None and why it cannot be used. Nothing is downloaded for a plan."""
+    if HUB_NAME.fullmatch(weights) and not Path(weights).is_dir() and not _fetched(weights):
+        missing.append(
+            f"The weights '{weights}' are not on this machine. Online the run fetches them itself; else give their "
+            f"folder with --weights, or get them with: hf download {weights}"
+        )
+        return None
     try:
         return load_backbone(weights, image_size)
     except InputError as reason:
         missing.append(str(reason))
         return None
+
+
+def _fetched(name: str) -> bool:
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def _data(
