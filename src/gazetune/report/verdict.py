@@ -102,7 +102,7 @@ def _effect(theirs: Published, ours: Ours, other: bool) -> Verdict:
         return "not run", "the paper finds no direction here, which is not compared across data or n"
     if not mine:
         return "not run", f"undecided: the interval of ours includes {theirs.null:g}"
-    return ("same direction" if mine == direction else "differs"), "direction alone (other data, model or n)"
+    return ("same direction" if mine == direction else "differs"), "direction alone"
 
 
 def _sign(direction: int) -> str:
