@@ -7,13 +7,13 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports huggingface_hub, which reads it once
+
 import pytest
 import torch
 import yaml
 
 from worlds import small_vit, write_study
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 DATA = Path(os.environ.get("GAZETUNE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -10,8 +10,8 @@ ROOMS = (
     "errors", "files", "code", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
-    "experiment", "loading", "plan", "job", "explained", "beside", "tuning", "heads", "classify", "pipeline", "export",
-    "comparison",
+    "experiment", "loading", "estimate", "plan", "job", "explained", "beside", "tuning", "heads", "classify",
+    "pipeline", "export", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

@@ -44,6 +44,10 @@ SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out photos and records that cannot be used; list them.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
+Protocol = Annotated[
+    str | None, typer.Option(help="`paper`: stop early on a tenth of the test images, train on all others.")
+]
+Measure = Annotated[bool, typer.Option("--measure/--no-measure", help="With --dry-run: time a few training steps.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, e.g. training.lr=2e-5.", metavar="KEY=VALUE")
 ]
@@ -87,6 +91,8 @@ def run(
     settings: Settings = None,
     allow_code: AllowCode = False,
     by: By = None,
+    protocol: Protocol = None,
+    measure: Measure = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -114,6 +120,8 @@ def train(
     dry_run: DryRun = False,
     settings: Settings = None,
     allow_code: AllowCode = False,
+    protocol: Protocol = None,
+    measure: Measure = True,
     debug: Debug = False,
 ) -> None:
     """Only train; `gazetune score` does the rest."""
@@ -317,6 +325,30 @@ def fetch(
 
     folder = output or Path("data") / name
     typer.echo(fetch_salicon(folder) if name == "salicon" else fetch_dataset(name, folder))
+
+
+@app.command(epilog="Example: gazetune reproduce runs/paper_vit-s42 --check tolerances.yaml")
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="A finished run.")],
+    check: Annotated[
+        Path | None, typer.Option(help="Exit with 1 where a value misses its tolerance: YAML, id: {value, abs or rel}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of a table.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Put every number of the paper beside the run's own, with a verdict by a written rule."""
+    refuse_if_busy(run)
+    from gazetune.commands import reproduce_run
+    from gazetune.report.reproduce import print_reproduction
+
+    subject, table, missed = reproduce_run(run, check)
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1, force_ascii=False))
+    else:
+        console = Console()
+        print_reproduction(subject, table, console if console.is_terminal else Console(width=160))
+    if missed:
+        raise GazetuneError("Values outside their tolerance:\n" + "\n".join(f"- {line}" for line in missed))
 
 
 @app.command(name="ls", epilog="Example: gazetune ls")

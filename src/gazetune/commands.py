@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import yaml
 
@@ -16,6 +17,7 @@ from gazetune.code import allow, code_named, run_code
 from gazetune.comparison import comparison, model_table, without_training_images
 from gazetune.data import READERS, Stimuli
 from gazetune.data.sources import LABELLED
+from gazetune.data.splits import TESTED
 from gazetune.errors import InputError
 from gazetune.experiment import CONTROLS, Data, Experiment, with_controls
 from gazetune.export import export_model
@@ -37,6 +39,8 @@ from gazetune.parity.corruptions import CORRUPTIONS
 from gazetune.parity.settings import Classification
 from gazetune.plan import parts_of, print_plan, print_sets, require_parts, wrong_maps
 from gazetune.progress import say
+from gazetune.report.found import Subject
+from gazetune.report.reproduce import beside, missed, tolerances, write_reproduction
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.training.loop import resolved_precision
 from gazetune.training.targets import TARGETS
@@ -59,15 +63,24 @@ def run_experiment(
     allow_code: bool = False,
     by: Sequence[str] | None = None,
     train_only: bool = False,
+    protocol: str | None = None,
+    measure: bool = True,
 ) -> dict[str, Any] | None:
-    """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
+    """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary.
+
+    protocol: `paper` stops early on a part of the test images. measure: whether the plan tells the time it will take.
+    """
     allow(allow_code)
     chosen, output = _resolved(experiment, output, resume, settings or ())
+    chosen = _with_protocol(chosen, protocol)
     chosen = _grouped(chosen, by or ())
     chosen = _with_options(
         chosen, data or (), weights, limit, seeds, controls, precision, skip_bad, pick_device(device)
     )
     run = Run(output or chosen.default_output)
+    if dry_run:
+        print_plan(chosen, run, partial(load_data, skip_bad=chosen.skip_bad), pick_device(device) if measure else None)
+        return None
     return _execute(chosen, run, resume, device, allow_code, dry_run, train_only, bool(by))
 
 
@@ -377,3 +390,26 @@ def _with_options(
     ):  # written down as what it is, so that going on elsewhere is the same
         settings["training"]["precision"] = resolved_precision("auto", device)
     return parse(settings, experiment.name)
+
+
+def reproduce_run(path: Path, check: Path | None = None) -> tuple[Subject, pd.DataFrame, list[str]]:
+    """Every number of the paper beside the run's: reproduce.csv and reproduce.html; and what misses its tolerance."""
+    run = Run(path)
+    experiment = _of_run(run)
+    allowed = tolerances(check) if check is not None else {}
+    subject = Subject(run, experiment.model_dump(mode="json"), experiment.roles())
+    table = beside(subject)
+    with run.locked():
+        write_reproduction(subject, table)
+    return subject, table, missed(table, allowed)
+
+
+def _with_protocol(experiment: Experiment, protocol: str | None) -> Experiment:
+    """The experiment with another rule of what early stopping looks at. Raises InputError for an unknown one."""
+    if protocol is None:
+        return experiment
+    if protocol != "paper":
+        raise InputError(f"--protocol can be 'paper': stop early on a tenth of the test images; got '{protocol}'.")
+    data = experiment.study
+    split = data.split.model_copy(update={"stop_on": TESTED})
+    return experiment.model_copy(update={"data": data.model_copy(update={"split": split})})

@@ -16,7 +16,9 @@ from gazetune.biases import Contrast, Region
 from gazetune.data import READERS, Stimuli, load_table, read
 from gazetune.data.imagenet import published_5000
 from gazetune.data.labelled import Labelled
+from gazetune.data.places import DATA
 from gazetune.data.sources import LABELLED, read_labelled
+from gazetune.data.splits import BOTH
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
@@ -39,9 +41,8 @@ def load_data(data: Data, skip_bad: bool = False) -> Stimuli:
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
-        raise InputError(
-            f"The data set '{data.kind}' needs its folder: --data PATH. For OSIE, 'gazetune fetch osie' gets it."
-        )
+        get = f" '{DATA[data.kind].command}' gets it." if data.kind in DATA else ""
+        raise InputError(f"The data set '{data.kind}' needs its folder: --data PATH.{get}")
     if data.images is not None and data.kind != "table":
         raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")
     if data.kind == "table":
@@ -139,7 +140,8 @@ def trained_on(run: Run, kind: str) -> dict[str, str]:
     if not run.file(file).is_file():
         return {}
     table = run.about(file)["table"]
-    return {i: part for i, part in zip(table["image"], table["split"], strict=True) if part != "test"}
+    parts = zip(table["image"], table["split"], strict=True)
+    return {image: "validation" if part == BOTH else part for image, part in parts if part != "test"}
 
 
 def _held_out(stimuli: Stimuli, runs: tuple[str, ...]) -> Stimuli:

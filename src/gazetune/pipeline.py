@@ -14,7 +14,7 @@ from gazetune.attention.ready import find_maps, write_ready
 from gazetune.backbones import weights_hash
 from gazetune.classify import classified
 from gazetune.data import Stimuli
-from gazetune.data.splits import Whole
+from gazetune.data.splits import Whole, is_in, members
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.explained import classes_of, method_inputs, prepare_classes
@@ -58,7 +58,8 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
     inputs = {"data": data, "split": fingerprint(parts), "human": human.model_dump(), "map_size": size}
     points = partial(prepare_points, job.run, name, subset, parts, human, size)
     job.run.stage(f"fixations/{name}", inputs | VERSION, points)
-    seen = np.array([part in limited for part in parts], dtype=bool)  # photos that no model will see are not decoded
+    # photos that no model will see are not decoded
+    seen = np.array([any(is_in(part, of) for of in limited) for part in parts], dtype=bool)
     for shape in sorted(set(job.sizes.values())):
         photos = partial(prepare_photos, job.run, name, subset, shape, experiment.skip_bad, seen)
         stage = f"photos/{name}/{shape[0]}x{shape[1]}"
@@ -68,7 +69,7 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
         groups = partial(write_levels, job.run, name, stimuli.levels)
         job.run.stage(f"groups/{name}", {"data": data, "levels": fingerprint(stimuli.levels)} | VERSION, groups)
     if stimuli.find_objects is not None:
-        tested = subset.take(np.flatnonzero([part == "test" for part in parts]))
+        tested = subset.take(members(parts, "test"))
         work = partial(write_objects, job.run, name, tested, size)
         job.run.stage(f"objects/{name}", inputs | VERSION, work)
 

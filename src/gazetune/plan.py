@@ -1,6 +1,11 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import try_to_load_from_cache
 
 from gazetune.attention import require_fit
 from gazetune.attention.ready import find_maps
@@ -8,8 +13,9 @@ from gazetune.backbones import Backbone, black, load_backbone
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
-from gazetune.data.splits import NAMES, members, split_of
+from gazetune.data.splits import NAMES, TESTED, members, split_of
 from gazetune.errors import InputError
+from gazetune.estimate import expected, print_costs, print_places
 from gazetune.experiment import Data, Experiment
 from gazetune.parity.corruptions import not_run
 from gazetune.parity.settings import Classification
@@ -17,9 +23,16 @@ from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
 
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
-def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]) -> None:
-    """Print the plan. Raises InputError at the end if something that the run needs is missing."""
+
+def print_plan(
+    experiment: Experiment, run: Run, load: Callable[[Data], Stimuli], device: torch.device | None = None
+) -> None:
+    """Print the plan. Raises InputError at the end if something that the run needs is missing.
+
+    device: where a few training steps are timed, if the experiment trains; None: no time is told.
+    """
     missing: list[str] = []
     print(f"experiment {experiment.name}, into {run.path}")
     stimuli, counts = _data(experiment, load, missing)
@@ -51,6 +64,8 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
         print()
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
     print(f"attention {', '.join(methods) or 'ready-made'}; metrics {', '.join(experiment.metrics)}")
+    print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
+    missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
@@ -109,7 +124,13 @@ def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
 
 
 def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbone | None:
-    """The model, or None and why it cannot be used."""
+    """The model, or None and why it cannot be used. Nothing is downloaded for a plan."""
+    if HUB_NAME.fullmatch(weights) and not Path(weights).is_dir() and not _fetched(weights):
+        missing.append(
+            f"The weights '{weights}' are not on this machine. Online the run fetches them itself; else give their "
+            f"folder with --weights, or get them with: hf download {weights}"
+        )
+        return None
     try:
         backbone = load_backbone(weights, experiment.image_size)
         for model in (m for m in experiment.models.values() if m.weights == weights):
@@ -118,6 +139,10 @@ def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbon
     except InputError as reason:
         missing.append(str(reason))
         return None
+
+
+def _fetched(name: str) -> bool:
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def _data(
@@ -136,6 +161,10 @@ def _data(
         require_parts(experiment, counts)
     except InputError as reason:
         missing.append(str(reason))
+    if experiment.study.split.stop_on == TESTED:
+        print(
+            "  early stopping looks at a tenth of the test images: weights are chosen on images that they are tested on"
+        )
     if experiment.study.path:
         print(f"  from {experiment.study.path}")
     return stimuli, counts

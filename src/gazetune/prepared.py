@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
 from gazetune.data.levels import Levels
-from gazetune.data.splits import NAMES, Split, SplitName, members, split_of
+from gazetune.data.splits import BOTH, NAMES, Part, Split, SplitName, is_in, members, split_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
@@ -47,7 +47,7 @@ class Prepared:
     def rows(self, split: SplitName) -> Int[np.ndarray, " kept"]:
         """Positions of the images of a split that can be used: readable, and with fixations unless they are tested."""
         usable = self.table["reason"].isna() | ((self.table["reason"] == NO_FIXATION) & (split == "test"))
-        return np.flatnonzero(usable & (self.table["split"] == split))
+        return np.flatnonzero(usable & np.array([is_in(part, split) for part in self.table["split"]], dtype=bool))
 
     def pixels(self, size: tuple[int, int]) -> Pixels:
         """The decoded photos at a model's input size."""
@@ -66,16 +66,19 @@ def unreadable_name(dataset: str, size: tuple[int, int]) -> str:
 
 def chosen(
     stimuli: Stimuli, split: Split, limit: int | None, limited: Collection[SplitName] = NAMES
-) -> tuple[Stimuli, tuple[SplitName, ...]]:
+) -> tuple[Stimuli, tuple[Part, ...]]:
     """The images that a split uses, at most `limit` of each part in `limited`, with the part each belongs to."""
     parts = split_of(stimuli, split)
-    found = [members(parts, name, limit if name in limited else None) for name in NAMES]
-    index = np.sort(np.concatenate(found))
-    return stimuli.take(index), tuple(p for i in index if (p := parts[i]) is not None)
+    part_of: dict[int, Part] = {}
+    for name in NAMES:
+        for i in members(parts, name, limit if name in limited else None).tolist():
+            part_of[i] = BOTH if i in part_of else name
+    index = np.array(sorted(part_of), dtype=np.int64)
+    return stimuli.take(index), tuple(part_of[i] for i in index.tolist())
 
 
 def prepare_points(
-    run: Run, name: str, stimuli: Stimuli, parts: tuple[SplitName, ...], human: Human, size: int
+    run: Run, name: str, stimuli: Stimuli, parts: tuple[Part, ...], human: Human, size: int
 ) -> list[str]:
     """Write `stimuli/NAME.safetensors`, the fixations on the map grid, and return its name."""
     points = grid_points(stimuli, human, size)

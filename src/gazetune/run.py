@@ -29,7 +29,7 @@ VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.j
 
 CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl", "summary.json"
 Json = Any
-TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level", "class", "corruption"]
+TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level", "class", "corruption", "text"]
 TEXTS += ["first", "second"]  # of a comparison: keys of models
 FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
 TYPES: dict[str, Any] = {**dict.fromkeys(TEXTS, str), "seed": "Int64"}

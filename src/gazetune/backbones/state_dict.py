@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
+from gazetune.backbones.families import pair
 from gazetune.backbones.protocol import Backbone
 from gazetune.backbones.timm import DISTILLED_BARE, NAME, VIT_BARE, config_of, family_of, from_timm, to_timm
 from gazetune.backbones.vit import VisionTransformer
@@ -70,7 +71,10 @@ def is_timm(weights: str) -> bool:
     return weights.startswith(TIMM) or "architecture" in about or bool(named)
 
 
-def load_state_dict(weights: str, image_size: int | None, load: Callable[[str, int | None], Backbone]) -> Backbone:
+Size = int | tuple[int, int] | None  # of the input: a side, (height, width), or the model's own
+
+
+def load_state_dict(weights: str, image_size: Size, load: Callable[[str, Size], Backbone]) -> Backbone:
     """A model from its state_dict, in float32.
 
     load: makes a model of a folder in transformers' layout. Raises InputError if the architecture is not known, or if
@@ -99,7 +103,7 @@ def load_state_dict(weights: str, image_size: int | None, load: Callable[[str, i
             raise InputError(str(reason).replace(folder, str(file))) from reason
 
 
-def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: int | None) -> VisionTransformer:
+def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: Size) -> VisionTransformer:
     tensors, _ = _open(file)
     family = family_of(tensors, weights)
     config, (mean, std) = config_of(tensors, family, about, _name(file, about), weights)
@@ -118,7 +122,7 @@ def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: i
     wrong = [*report["unexpected_keys"], *report["missing_keys"]]
     if wrong or report["mismatched_keys"]:
         raise InputError(f"'{weights}' is no whole {family.model}: {sorted(wrong)[:3] or report['mismatched_keys']}")
-    side = (image_size, image_size) if image_size else (int(own[0]), int(own[1]))
+    side = pair(image_size) if image_size else (int(own[0]), int(own[1]))
     return VisionTransformer(model, mean, std, side, name=weights)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,10 +14,24 @@ from gazetune.errors import InputError
 
 SplitName = Literal["train", "validation", "test"]
 NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+BOTH: Literal["validation+test"] = "validation+test"  # an image that early stopping sees and that is tested
+Part = Literal["train", "validation", "test", "validation+test"]
+StopOn = Literal["own images", "test images"]
+OWN: StopOn = "own images"
+TESTED: StopOn = "test images"
+TENTH = 10
 
 
 class _Rule(BaseModel):
+    """stop_on: what early stopping looks at: validation images of its own, or a tenth of the test images.
+
+    The second is what the paper may have done: then the validation images are trained on, and the tests of tuned
+    models are not on unseen images alone.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stop_on: StopOn = OWN
 
 
 class Modulo(_Rule):
@@ -61,11 +76,30 @@ def _number(image: str) -> int:
     return int(digits[-1] if "." not in image else (re.findall(r"\d+", image.rsplit(".", 1)[0]) or digits)[-1])
 
 
-def split_of(stimuli: Stimuli, rule: Split) -> tuple[SplitName | None, ...]:
-    """The split of each image, None for images that the rule leaves out.
+def split_of(stimuli: Stimuli, rule: Split) -> tuple[Part | None, ...]:
+    """The part of each image, None for images that the rule leaves out.
 
-    Raises InputError: an image name without a number, or no split column where the rule needs one.
+    With `stop_on: test images` validation images train, and of the test images those whose name's sha256 is divisible
+    by 10 belong to validation and test. Raises InputError: an image name without a number, or no split column where
+    the rule needs one.
     """
+    own = _by_rule(stimuli, rule)
+    if rule.stop_on == OWN or isinstance(rule, Whole):
+        return own
+    return tuple(_with_tested(part, image) for part, image in zip(own, stimuli.ids, strict=True))
+
+
+def _with_tested(part: SplitName | None, image: str) -> Part | None:
+    if part == "test":
+        return BOTH if _sha256(image) % TENTH == 0 else part
+    return "train" if part == "validation" else part
+
+
+def _sha256(image: str) -> int:
+    return int(hashlib.sha256(image.encode()).hexdigest(), 16)
+
+
+def _by_rule(stimuli: Stimuli, rule: Split) -> tuple[SplitName | None, ...]:
     if isinstance(rule, Whole):
         return tuple("test" for _ in stimuli.ids)
     if isinstance(rule, Given):
@@ -82,10 +116,15 @@ def split_of(stimuli: Stimuli, rule: Split) -> tuple[SplitName | None, ...]:
         places: dict[int, SplitName] = {r: name for name in NAMES for r in getattr(rule, name)}
         return tuple(places.get((_number(i) - rule.minus) % rule.modulus) for i in stimuli.ids)
     bounds = np.cumsum([rule.train, rule.validation, rule.test])
-    bucket = [int(hashlib.sha256(i.encode()).hexdigest(), 16) % 100 for i in stimuli.ids]
+    bucket = [_sha256(i) % 100 for i in stimuli.ids]
     return tuple(next((n for n, b in zip(NAMES, bounds, strict=True) if k < b), None) for k in bucket)
 
 
-def members(split: tuple[SplitName | None, ...], name: SplitName, limit: int | None = None) -> Int[np.ndarray, " kept"]:
+def members(split: Sequence[Part | None], name: SplitName, limit: int | None = None) -> Int[np.ndarray, " kept"]:
     """Positions of the images of one split, in the data set's order; at most `limit` of them."""
-    return np.array([i for i, s in enumerate(split) if s == name], dtype=np.int64)[:limit]
+    return np.array([i for i, part in enumerate(split) if is_in(part, name)], dtype=np.int64)[:limit]
+
+
+def is_in(part: str | None, name: SplitName) -> bool:
+    """Whether an image of this part belongs to a split."""
+    return part == name or (part == BOTH and name in ("validation", "test"))

@@ -85,7 +85,7 @@ def _dataset(
     return {
         "name": name,
         "n": about["images"]["test"],
-        "counts": f"Images: {images}. Fixations: {about['fixations']:,}, besides "
+        "counts": f"Images: {images}. {_protocol(about)}Fixations: {about['fixations']:,}, besides "
         f"{about['fixations_outside_their_image']} outside their image. Images with a reason: {left_out}. "
         f"Scores missing: {_missing(summary, name, labels)}. "
         f"Records of the files left out: {records}.",
@@ -111,6 +111,17 @@ def _classification(
         "lines": [*preprocessing(summary, name, labels), *not_run(summary, name, labels)],
         "tables": parity_tables(summary, name, labels, changes),
     }
+
+
+def _protocol(about: dict[str, Any]) -> str:
+    """What early stopping on test images means, where it was done."""
+    n = about.get("tested_and_stopped_on", 0)
+    if not n:
+        return ""
+    return (
+        f"Protocol of the paper: training was stopped by the loss on {n} of the test images, so weights were chosen on "
+        f"images that they are tested on, and tuned models may score a little too well. "
+    )
 
 
 def _missing(summary: dict[str, Any], name: str, labels: Mapping[str, str]) -> str:

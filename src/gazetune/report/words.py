@@ -85,11 +85,12 @@ def test_between(
     """The paired test of these rows, with the difference as first minus second whichever way it was tested."""
     for t in summary["tests"]:
         if (t["dataset"], t["metric"]) == (dataset, metric) and {t["first"], t["second"]} == {first, second}:
-            return t if t["first"] == first else _turned(t)
+            return t if t["first"] == first else turned(t)
     return None
 
 
-def _turned(test: Mapping[str, Any]) -> dict[str, Any]:
+def turned(test: Mapping[str, Any]) -> dict[str, Any]:
+    """A paired test with first and second exchanged."""
     signs = {k: _minus(test[k]) for k in ("difference", "t", "d")}
     ends = {"ci_low": _minus(test["ci_high"]), "ci_high": _minus(test["ci_low"])}
     means = {"mean_first": test["mean_second"], "mean_second": test["mean_first"]}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import pandas as pd
 
 from gazetune.attention.extract import READY
+from gazetune.data.splits import BOTH
 from gazetune.metrics.baselines import share_of_ceiling
 from gazetune.metrics.heads import gather_heads
 from gazetune.prepared import Prepared, load_prepared
@@ -90,6 +91,7 @@ def _dataset(prepared: Prepared) -> dict[str, Json]:
     reasons = table[["image", "split"]].assign(reason=table["reason"].fillna(outside))
     return {
         "images": used,
+        "tested_and_stopped_on": int((table["split"] == BOTH).sum()),
         "fixations": int(table["fixations"].sum()),
         "fixations_outside_their_image": int(table["outside"].sum()),
         "images_with_a_reason": why[why != ""].value_counts().to_dict(),
