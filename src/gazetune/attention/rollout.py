@@ -1,5 +1,8 @@
 """Attention rollout (Abnar & Zuidema, 2020): how much of each patch reaches the [CLS] token through all layers."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +19,14 @@ def cls_row(layers: tuple[Float[Tensor, "batch tokens tokens"], ...]) -> Float[T
     row = row + row.new_zeros(row.shape).index_fill(1, row.new_zeros(1).long(), 0.5)
     for attention in reversed(layers[:-1]):
         row = ((row[:, None] @ attention)[:, 0] + row) / 2
+    return row
+
+
+def first_row(matrices: Sequence[Float[Tensor, "batch tokens tokens"]]) -> Float[Tensor, "batch tokens"]:
+    """The [CLS] row of the product M_L ... M_1 of matrices that run from first to last layer, differentiable."""
+    row = matrices[-1][:, 0]
+    for matrix in reversed(matrices[:-1]):
+        row = torch.bmm(row[:, None], matrix)[:, 0]
     return row
 
 

@@ -1,0 +1,218 @@
+"""Attention methods beside the rollout: against full matrices, loops and numbers worked by hand."""
+
+import pytest
+import torch
+from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTForImageClassification
+
+from gazetune.attention.cls_attention import cls_attention
+from gazetune.attention.gradient_rollout import gradient_rollout
+from gazetune.attention.mean_attention import mean_attention
+from gazetune.attention.relevance import relevance
+from gazetune.attention.target import gradients_of_attention, target_score
+from gazetune.backbones import Output, load_backbone
+from gazetune.backbones.vit import HALF, VisionTransformer
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64, "patch_size": 8}
+GRADIENT = [relevance, gradient_rollout]
+
+
+def double(model, size=32):
+    return VisionTransformer(model.double(), *HALF, (size, size), name=type(model).__name__)
+
+
+@pytest.fixture(scope="module")
+def vit():
+    """Random weights, large enough that heads differ and the norms have scales of their own."""
+    torch.manual_seed(3)
+    model = ViTForImageClassification(ViTConfig(**SMALL, image_size=32, num_labels=5))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+    return double(model)
+
+
+@pytest.fixture(scope="module")
+def headless():
+    torch.manual_seed(4)
+    model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL, image_size=32, num_register_tokens=4))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+    return double(model)
+
+
+def images(n=2, size=32, seed=1):
+    return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def by_hand():
+    """Two tokens ([CLS] and one patch), one head, two layers, and a score linear in the attention: gradients known."""
+    first = torch.tensor([[[[0.6, 0.4], [0.3, 0.7]]]], dtype=torch.float64, requires_grad=True)
+    last = torch.tensor([[[[0.5, 0.5], [0.2, 0.8]]]], dtype=torch.float64, requires_grad=True)
+    # d score / d first = [[1, -1], [2, 1]], d score / d last = [[0, 2], [0, 0]]
+    score = first[0, 0, 0, 0] - first[0, 0, 0, 1] + 2 * first[0, 0, 1, 0] + first[0, 0, 1, 1] + 2 * last[0, 0, 0, 1]
+    return Output(score.view(1, 1), torch.zeros(1, 1, dtype=torch.float64), (first, last), prefix=1, grid=(1, 1))
+
+
+def test_maps_of_two_tokens_worked_by_hand():
+    output = by_hand()
+    # weighted first: [[.6, 0], [.6, .7]], last: [[0, 1], [0, 0]]; [CLS] row of (I + last)(I + first) = [1, 1](I + first)
+    assert relevance(output).item() == pytest.approx(1.7)
+    # rows to sum 1: last [[.5, .5], [0, 1]], first [[1, 0], [.6/2.3, 1.7/2.3]]
+    assert gradient_rollout(output).item() == pytest.approx(0.5 * 1.7 / 2.3)
+    heads_averaged = Output(
+        output.logits, output.feature, tuple(a.mean(1) for a in output.attention), output.prefix, output.grid
+    )
+    assert cls_attention(heads_averaged).item() == pytest.approx(0.5)
+    assert mean_attention(heads_averaged).item() == pytest.approx(0.45)
+
+
+def test_relevance_clips_each_head_and_gradient_rollout_their_mean():
+    attention = torch.full((1, 2, 2, 2), 0.5, dtype=torch.float64, requires_grad=True)
+    score = attention[0, 0, 0, 1] - attention[0, 1, 0, 1]  # the heads pull in opposite directions
+    output = Output(score.view(1, 1), torch.zeros(1, 1, dtype=torch.float64), (attention,), prefix=1, grid=(1, 1))
+    assert relevance(output).item() == pytest.approx(0.25)
+    assert gradient_rollout(output).item() == 0
+
+
+def full_matrices(backbone, photos, name, target):
+    """Each image alone, its gradients by hooks in a plain backward pass, full matrices from first to last layer."""
+    maps = []
+    for photo, wanted in zip(photos, target, strict=True):
+        output = backbone(photo[None], attention="heads")
+        for layer in output.attention:
+            layer.retain_grad()
+        if output.logits is None:
+            h = output.feature[0]
+            (h @ h.detach() / (h.detach() @ h.detach())).backward()
+        else:
+            output.logits[0, wanted].backward()
+        product = torch.eye(output.attention[0].shape[-1], dtype=torch.float64)
+        for layer in output.attention:
+            heads = (layer.grad * layer)[0].detach()
+            if name == "relevance":
+                weighted = sum(torch.where(h > 0, h, 0.0) for h in heads) / len(heads)
+                product = product + weighted @ product
+            else:
+                weighted = torch.relu(sum(heads) / len(heads))
+                mixed = (weighted + torch.eye(len(weighted), dtype=torch.float64)) / 2
+                product = torch.diag(1 / mixed.sum(1)) @ mixed @ product
+        maps.append(product[0, output.prefix :].view(output.grid))
+    return torch.stack(maps)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_gradient_methods_equal_full_matrices(vit, headless, method):
+    for backbone in (vit, headless):
+        photos, target = images(3), torch.tensor([4, 0, 2])
+        found = method(backbone(photos, attention="heads"), target)
+        expected = full_matrices(backbone, photos, method.__name__, target.tolist())
+        assert found.shape == (3, 4, 4) and found.std() > 1e-6
+        torch.testing.assert_close(found.detach(), expected, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_the_target_is_the_highest_logit_unless_named(vit, method):
+    output = vit(images(), attention="heads")
+    top = output.logits.argmax(1)
+    assert torch.equal(method(output), method(output, top))
+    assert not torch.allclose(method(output), method(output, (top + 1) % 5))
+
+
+def test_plain_attention_is_the_mean_of_transformers_own(vit):
+    photos = images()
+    with torch.no_grad():
+        ours = vit(photos)
+        vit.model.set_attn_implementation("eager")
+        eager = vit.model((photos.double() - 127.5) / 127.5, output_attentions=True).attentions
+        vit.model.set_attn_implementation("gazetune_head_mean")
+    rows = [layer.mean(1)[:, 0, 1:].view(2, 4, 4) for layer in eager]
+    torch.testing.assert_close(cls_attention(ours), rows[-1], atol=1e-7, rtol=0)
+    torch.testing.assert_close(mean_attention(ours), sum(rows) / 3, atol=1e-7, rtol=0)
+
+
+def test_an_image_does_not_see_its_batch(vit):
+    photos = images(4)
+    together = relevance(vit(photos, attention="heads"))
+    alone = torch.cat([relevance(vit(p[None], attention="heads")) for p in photos])
+    torch.testing.assert_close(together, alone, atol=1e-12, rtol=1e-9)
+
+
+def test_registers_are_dropped_at_the_read_out(headless):
+    output = headless(images(), attention="heads")
+    assert output.prefix == 5 and relevance(output).shape == (2, 4, 4)
+
+
+def test_the_score_of_a_model_without_a_head(headless):
+    output = headless(images())
+    score = target_score(output)
+    assert score.tolist() == pytest.approx([1, 1])
+    (change,) = torch.autograd.grad(score.sum(), output.feature)
+    h = output.feature.detach()
+    torch.testing.assert_close(change, h / h.square().sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_captured_heads_are_the_ones_that_are_multiplied(dtype):
+    """Also where `.to(bfloat16)` stands between: a change of the captured tensor changes the logits as predicted."""
+    backbone = load_backbone("tiny")
+    photos = images(2, backbone.image_size[0])
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        output = backbone(photos, attention="heads")
+    assert all(layer.dtype == torch.float32 for layer in output.attention)
+    found = gradients_of_attention(output)
+    assert all(change.abs().sum() > 0 for change in found)
+    exact = gradients_of_attention(backbone(photos, attention="heads"), output.logits.argmax(1))
+    for ours, theirs in zip(found, exact, strict=True):  # bf16: 8 bits of mantissa
+        assert torch.nn.functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.99
+
+
+def test_the_gradient_of_the_attention_agrees_with_finite_differences(vit, monkeypatch):
+    """Moves one probability of the second layer on its way to the product."""
+    from gazetune.backbones import capture
+
+    photo, exact, step = images(1), capture._probabilities, 1e-6
+    output = vit(photo, attention="heads")
+    target = output.logits.argmax(1)
+    found = gradients_of_attention(output, target)[1]
+    calls = []
+
+    def moved(amount):
+        calls.clear()
+
+        def function(*given):
+            calls.append(1)
+            probabilities = exact(*given)
+            if len(calls) != 2:
+                return probabilities
+            change = torch.zeros_like(probabilities)
+            change[0, 1, 3, 5] = amount
+            return probabilities + change
+
+        monkeypatch.setattr(capture, "_probabilities", function)
+        with torch.no_grad():
+            return vit(photo, attention="heads").logits[0, target.item()]
+
+    slope = (moved(step) - moved(-step)) / (2 * step)
+    assert found[0, 1, 3, 5].item() == pytest.approx(slope.item(), rel=1e-6)
+
+
+class Reading(torch.nn.Module):
+    def __init__(self, backbone, read):
+        super().__init__()
+        self.model, self.read = backbone.model, read
+
+    def forward(self, photo):
+        return self.read(photo)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_training_on_a_gradient_map_passes_gradcheck(vit, method):
+    name = next(n for n in vit.learnable() if n.endswith("v_proj.bias"))
+    module = Reading(vit, lambda photo: method(vit(photo, attention="heads"), torch.tensor([1])))
+
+    def maps(bias):
+        return torch.func.functional_call(module, {f"model.{name}": bias}, (images(1),))
+
+    bias = vit.learnable()[name].detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(maps, (bias,), eps=1e-6, atol=1e-6, rtol=1e-4, fast_mode=True)
