@@ -9,7 +9,7 @@ import gazetune
 ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
-    "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
+    "attention", "metrics", "biases", "training", "parity", "faithfulness", "tables", "figures", "report",
     "experiment", "loading", "plan", "job", "heads", "pipeline", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
