@@ -10,7 +10,7 @@ ROOMS = (
     "errors", "files", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "biases", "training", "parity", "faithfulness", "tables", "figures", "report",
-    "experiment", "loading", "plan", "job", "heads", "pipeline", "comparison",
+    "experiment", "loading", "plan", "job", "heads", "explained", "methods", "pipeline", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent

@@ -6,9 +6,9 @@ from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, Vi
 
 from gazetune.attention.cls_attention import cls_attention
 from gazetune.attention.gradient_rollout import gradient_rollout
+from gazetune.attention.gradients import class_gradients, score_of
 from gazetune.attention.mean_attention import mean_attention
 from gazetune.attention.relevance import relevance
-from gazetune.attention.target import gradients_of_attention, target_score
 from gazetune.backbones import Output, load_backbone
 from gazetune.backbones.vit import HALF, VisionTransformer
 
@@ -56,7 +56,7 @@ def by_hand():
 
 def test_maps_of_two_tokens_worked_by_hand():
     output = by_hand()
-    # weighted first: [[.6, 0], [.6, .7]], last: [[0, 1], [0, 0]]; [CLS] row of (I + last)(I + first) = [1, 1](I + first)
+    # weighted first: [[.6, 0], [.6, .7]], last: [[0, 1], [0, 0]]; [CLS]: [1, 1] (I + first)
     assert relevance(output).item() == pytest.approx(1.7)
     # rows to sum 1: last [[.5, .5], [0, 1]], first [[1, 0], [.6/2.3, 1.7/2.3]]
     assert gradient_rollout(output).item() == pytest.approx(0.5 * 1.7 / 2.3)
@@ -145,7 +145,7 @@ def test_registers_are_dropped_at_the_read_out(headless):
 
 def test_the_score_of_a_model_without_a_head(headless):
     output = headless(images())
-    score = target_score(output)
+    score = score_of(output)
     assert score.tolist() == pytest.approx([1, 1])
     (change,) = torch.autograd.grad(score.sum(), output.feature)
     h = output.feature.detach()
@@ -160,9 +160,10 @@ def test_captured_heads_are_the_ones_that_are_multiplied(dtype):
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         output = backbone(photos, attention="heads")
     assert all(layer.dtype == torch.float32 for layer in output.attention)
-    found = gradients_of_attention(output)
+    found = class_gradients(output, output.attention, None)
     assert all(change.abs().sum() > 0 for change in found)
-    exact = gradients_of_attention(backbone(photos, attention="heads"), output.logits.argmax(1))
+    whole = backbone(photos, attention="heads")
+    exact = class_gradients(whole, whole.attention, output.logits.argmax(1))
     for ours, theirs in zip(found, exact, strict=True):  # bf16: 8 bits of mantissa
         assert torch.nn.functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.99
 
@@ -174,7 +175,7 @@ def test_the_gradient_of_the_attention_agrees_with_finite_differences(vit, monke
     photo, exact, step = images(1), capture._probabilities, 1e-6
     output = vit(photo, attention="heads")
     target = output.logits.argmax(1)
-    found = gradients_of_attention(output, target)[1]
+    found = class_gradients(output, output.attention, target)[1]
     calls = []
 
     def moved(amount):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from gazetune.attention import METHODS
 from gazetune.attention.rollout import rollout
 from gazetune.backbones import load_backbone
 from gazetune.data.synthetic import World, load_synthetic
@@ -18,6 +19,7 @@ from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS, derangement
 from worlds import small_vit
 
+ROLLOUT = METHODS["rollout"]
 CPU = torch.device("cpu")
 
 
@@ -66,14 +68,14 @@ GOLDEN = [
 
 def test_golden_losses_of_the_tiny_model():
     student, memory = load_backbone("tiny"), Memory()
-    tune(student, *parts_of(student), rollout, fast(max_steps=20, lr=3e-5), 42, memory.keeper)
+    tune(student, *parts_of(student), ROLLOUT, fast(max_steps=20, lr=3e-5), 42, memory.keeper)
     np.testing.assert_allclose(memory.losses(), GOLDEN, atol=1e-5, rtol=0)
 
 
 def test_distillation_is_exactly_zero_at_step_0():
     for backbone in (load_backbone("tiny"), small_vit()):
         train, _ = parts_of(backbone, n=12)
-        loss = loss_of(backbone, train, order_of(0, 12, 42)[:8], rollout, fast())
+        loss = loss_of(backbone, train, order_of(0, 12, 42)[:8], ROLLOUT, fast())
         assert loss.distillation.item() == 0.0
         assert loss.attention.item() > 0.1
 
@@ -81,7 +83,7 @@ def test_distillation_is_exactly_zero_at_step_0():
 def test_frozen_parameters_stay_bit_identical_and_the_learnable_move():
     student, memory = load_backbone("tiny"), Memory()
     before = {name: p.detach().clone() for name, p in student.model.named_parameters()}
-    tune(student, *parts_of(student), rollout, fast(max_steps=6), 42, memory.keeper)
+    tune(student, *parts_of(student), ROLLOUT, fast(max_steps=6), 42, memory.keeper)
     learnable = student.learnable()
     assert 0 < len(learnable) < len(before)
     for name, parameter in student.model.named_parameters():
@@ -106,11 +108,11 @@ def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit():
     settings = fast(max_steps=12)
     whole, memory = load_backbone("tiny"), Memory()
     parts = parts_of(whole)
-    tune(whole, *parts, rollout, settings, 7, memory.keeper)
+    tune(whole, *parts, ROLLOUT, settings, 7, memory.keeper)
     first, stopped = load_backbone("tiny"), Memory()
-    tune(first, *parts, rollout, fast(max_steps=5), 7, stopped.keeper)  # as if stopped after an evaluation
+    tune(first, *parts, ROLLOUT, fast(max_steps=5), 7, stopped.keeper)  # as if stopped after an evaluation
     second, resumed = load_backbone("tiny"), Memory(stopped.state)
-    state = tune(second, *parts, rollout, settings, 7, resumed.keeper)
+    state = tune(second, *parts, ROLLOUT, settings, 7, resumed.keeper)
     assert state.step == 12
     assert stopped.losses() + resumed.losses() == memory.losses()
     for (name, ours), theirs in zip(whole.model.named_parameters(), second.model.parameters(), strict=True):
@@ -121,7 +123,7 @@ def test_early_stopping_follows_the_rule(monkeypatch):
     losses = iter([1.0, 0.9, 0.8995, 0.8993, 0.8991, 0.5])  # after .9 no step of .001 for three evaluations
     monkeypatch.setattr("gazetune.training.loop.evaluate", lambda *_: {"loss": next(losses)})
     student, memory = load_backbone("tiny"), Memory()
-    state = tune(student, *parts_of(student, n=8), rollout, fast(evaluate_every=1, max_steps=50), 0, memory.keeper)
+    state = tune(student, *parts_of(student, n=8), ROLLOUT, fast(evaluate_every=1, max_steps=50), 0, memory.keeper)
     assert state.stopped_early and state.step == 4
     assert (state.best_step, state.best_loss) == (4, 0.8991)  # the best weights are those of the lowest loss
 
@@ -129,7 +131,7 @@ def test_early_stopping_follows_the_rule(monkeypatch):
 def test_tuning_lowers_the_loss_in_both_precisions():
     for precision in ("fp32", "bf16"):
         student, memory = load_backbone("tiny"), Memory()
-        state = tune(student, *parts_of(student), rollout, fast(max_steps=20, precision=precision), 0, memory.keeper)
+        state = tune(student, *parts_of(student), ROLLOUT, fast(max_steps=20, precision=precision), 0, memory.keeper)
         assert state.best_loss < state.evaluated["0"] - 0.03
 
 
@@ -184,7 +186,7 @@ def test_uniform_targets_are_flat_and_their_divergence_is_a_number():
 def test_controls_without_correspondence_can_be_learnt(targets):
     student, memory = load_backbone("tiny"), Memory()
     parts = parts_of(student, n=12, targets=targets)
-    state = tune(student, *parts, rollout, fast(max_steps=15), 0, memory.keeper)
+    state = tune(student, *parts, ROLLOUT, fast(max_steps=15), 0, memory.keeper)
     assert state.best_loss < state.evaluated["0"]
 
 
@@ -196,7 +198,7 @@ def test_centre_targets_need_fixations_to_average():
 
 def test_a_checkpoint_loads_with_plain_transformers_alone(tmp_path):
     student, memory = load_backbone("tiny"), Memory()
-    tune(student, *parts_of(student, n=8), rollout, fast(max_steps=2), 0, memory.keeper)
+    tune(student, *parts_of(student, n=8), ROLLOUT, fast(max_steps=2), 0, memory.keeper)
     student.save(tmp_path)
     photo = np.random.default_rng(0).integers(0, 256, (1, 3, *student.image_size), dtype=np.uint8)
     np.save(tmp_path / "photo.npy", photo)
@@ -224,7 +226,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training():
     with torch.no_grad():
         next(iter(student.learnable().values())).fill_(float("nan"))
     with pytest.raises(GazetuneError, match="not a number"):
-        tune(student, *parts, rollout, fast(max_steps=2), 0, memory.keeper)
+        tune(student, *parts, ROLLOUT, fast(max_steps=2), 0, memory.keeper)
 
 
 def test_a_control_is_the_tuned_model_but_for_its_targets():

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -61,14 +61,15 @@ class Data(_Frozen):
 class Model(_Frozen):
     """One row of the table of models: where it starts, whether it is tuned, and towards what.
 
-    weights: a hub name, a folder, or `tiny`; or maps: a folder of ready-made saliency maps. training: what differs
-    from the experiment's `training` for this model.
+    weights: a hub name, a folder, or `tiny`; or maps: a folder of ready-made saliency maps. attention: its method,
+    where it is not the experiment's. training: what differs from the experiment's `training` for this model.
     """
 
     weights: str | None = None
     maps: str | None = None
     train: Annotated[bool, BeforeValidator(lambda value: False if value == "none" else value)] = False
     targets: str = "true_pairs"
+    attention: str | None = None
     training: dict[str, float | int | None] = {}
     label: str | None = None
 
@@ -79,6 +80,8 @@ class Model(_Frozen):
             raise ValueError("a model has either weights or a folder of maps")
         if self.maps is not None and self.train:
             raise ValueError("a folder of maps cannot be trained")
+        if self.attention is not None:
+            _known(self.attention, METHODS, "attention method")
         for setting in self.training:
             _known(setting, [name for name in Training.model_fields if name not in FOR_ALL], "setting of one model")
         return self
@@ -105,7 +108,11 @@ class Entry(_Frozen):
 
 
 class Experiment(_Frozen):
-    """A whole experiment, as its YAML file says it."""
+    """A whole experiment, as its YAML file says it.
+
+    target: the class that attention methods made of gradients explain: of the frozen start that a model was tuned from
+    (teacher), of the model itself (own), or the image's label.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
     data: Data
@@ -113,6 +120,7 @@ class Experiment(_Frozen):
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Model] = Field(min_length=1)
     reference: str
     attention: str = "rollout"
+    target: Literal["teacher", "own", "label"] = "teacher"
     metrics: tuple[str, ...] = tuple(METRICS)
     contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
     training: Training = Training()
@@ -144,6 +152,10 @@ class Experiment(_Frozen):
     def training_of(self, model: Model) -> Training:
         """The settings by which a model is tuned: the experiment's, and what is the model's own."""
         return Training.model_validate({**self.training.model_dump(), **model.training})
+
+    def method_of(self, model: Model) -> str:
+        """The name of the attention method by which a model is tuned and scored."""
+        return model.attention or self.attention
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model to be had: trained ones once per seed, untrained ones once."""
@@ -227,7 +239,8 @@ def with_controls(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str,
     for name in names:
         _known(name, CONTROLS, "control")
         training = {**tuned.get("training", {}), **CONTROLS[name].get("training", {})}
-        control = {"weights": tuned["weights"], "train": True, **CONTROLS[name], "training": training}
+        own = {"attention": tuned["attention"]} if tuned.get("attention") else {}
+        control = {"weights": tuned["weights"], "train": True, **own, **CONTROLS[name], "training": training}
         if drawn(control) in [drawn(model) for model in learning]:
             continue
         if f"control_{name}" in added:

@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import torch
 
-from gazetune.backbones import Backbone, load_backbone
+from gazetune.attention import require_fit
+from gazetune.backbones import Backbone, black, load_backbone
 from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
 from gazetune.metrics import Metric
@@ -48,13 +49,15 @@ class Job:
 def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
     """The input size of each of the models' weights, each of which is tried on a black image.
 
-    Raises InputError for weights that are missing and for models whose attention cannot be read.
+    Raises InputError for weights that are missing, for models whose attention cannot be read, and where the attention
+    method does not fit the model.
     """
     sizes = {}
     for weights in dict.fromkeys(e.model.start for e in experiment.entries() if e.model.maps is None):
         backbone = load_backbone(weights, experiment.image_size)
-        with torch.no_grad():
-            backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8))
+        black(backbone)
+        for method in {experiment.method_of(m) for m in experiment.models.values() if m.weights == weights}:
+            require_fit(method, backbone, weights)
         sizes[weights] = backbone.image_size
     return sizes
 

@@ -17,6 +17,7 @@ from gazetune.data import Stimuli
 from gazetune.data.splits import SplitName, Whole
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
+from gazetune.explained import classes_of, method_inputs, prepare_classes
 from gazetune.figures.write import write_figures
 from gazetune.files import sha256_file
 from gazetune.heads import attend_heads, head_tables
@@ -82,6 +83,7 @@ def train(job: Job) -> None:
         _some(data, split)
     for entry in learning:  # what cannot be built is said before hours of training, not after
         _targets(job, entry, data)
+        prepare_classes(job, entry, data)
     teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.start for entry in learning)}
     for entry in learning:
         weights, settings = entry.model.start, job.experiment.training_of(entry.model)
@@ -89,7 +91,7 @@ def train(job: Job) -> None:
             "targets": entry.model.targets,
             "weights": weights_hash(weights),
             "training": settings.model_dump(exclude={"checkpoint_seconds"}),
-            "attention": job.experiment.attention,
+            **method_inputs(job, entry),
             "seed": entry.seed,
             "image_size": job.experiment.image_size,
             "data": made_by(job, *data_stages(job, job.main, weights)),
@@ -144,9 +146,18 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, inputs: str
     settings, seed, start = job.experiment.training_of(entry.model), entry.seed or 0, entry.model.start
     student, pixels = on_device(job, start), data.pixels(job.sizes[start])
     features, targets = job.run.tensors(teacher), _targets(job, entry, data)
-    parts = {split: Part(pixels, data.rows(split), targets[split], features[split]) for split in SPLITS}
+    classes = {split: classes_of(job, entry, data, data.rows(split), student) for split in SPLITS}
+    parts = {s: Part(pixels, data.rows(s), targets[s], features[s], classes[s]) for s in SPLITS}
     keep = keeper(job.run, entry.key, student, inputs)
-    state = tune(student, parts["train"], parts["validation"], METHODS[job.experiment.attention], settings, seed, keep)
+    state = tune(
+        student,
+        parts["train"],
+        parts["validation"],
+        METHODS[job.experiment.method_of(entry.model)],
+        settings,
+        seed,
+        keep,
+    )
     counted = {"learnable": sum(p.numel() for p in student.learnable().values())}
     counted["parameters"] = sum(p.numel() for p in student.model.parameters())
     folder = f"checkpoints/{entry.key}"
@@ -170,16 +181,18 @@ def _extract(job: Job, data: Prepared, entry: Entry) -> None:
     weights, rows, folder = weights_of(job, entry), data.rows("test"), maps_folder(data.name, entry.key)
     inputs = {
         "weights": weights_hash(weights),
-        "attention": job.experiment.attention,
+        **method_inputs(job, entry),
         "image_size": job.experiment.image_size,
         "images": fingerprint(data.table["image"].iloc[rows].tolist()),
         "data": made_by(job, *data_stages(job, data.name, entry.model.start)),
     } | VERSION
+    prepare_classes(job, entry, data)
 
     def work() -> list[str]:
         backbone, pixels = on_device(job, weights), data.pixels(job.sizes[entry.model.start])
-        method, batch_size = METHODS[job.experiment.attention], job.experiment.batch_size
-        return write_maps(job.run, folder, fingerprint(inputs), backbone, pixels, rows, method, batch_size)
+        method, batch_size = METHODS[job.experiment.method_of(entry.model)], job.experiment.batch_size
+        classes = classes_of(job, entry, data, rows, backbone)
+        return write_maps(job.run, folder, fingerprint(inputs), backbone, pixels, rows, method, batch_size, classes)
 
     job.run.stage(f"attention/{data.name}/{entry.key}", inputs, work)
 
@@ -215,7 +228,7 @@ def score(job: Job, name: str) -> None:
     for used in {name, job.main}:
         job.run.verify(f"fixations/{used}")
     test, training = job.prepared(name), job.prepared(job.main)
-    how = job.experiment.attention
+    how = {entry.key: job.experiment.method_of(entry.model) for entry in job.experiment.entries()}
     work = partial(write_scores, job.run, test, training, job.models, how, job.metrics)
     job.run.stage(f"score/{name}", _score_inputs(job, name), work)
 

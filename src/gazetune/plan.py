@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from gazetune.attention import require_fit
 from gazetune.attention.ready import find_maps
-from gazetune.backbones import Backbone, load_backbone
+from gazetune.backbones import Backbone, black, load_backbone
 from gazetune.data import Stimuli
 from gazetune.data.splits import NAMES, members, split_of
 from gazetune.errors import InputError
@@ -27,7 +28,7 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             continue
         weights = entry.model.start
         if weights not in models:
-            models[weights] = _loaded(weights, experiment.image_size, missing)
+            models[weights] = _loaded(weights, experiment, missing)
         backbone = models[weights]
         if backbone is None:
             print(f"model {entry.key}: {weights} - missing")
@@ -41,7 +42,8 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             steps = own.steps(counts["train"]) if counts else "?"
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
         print()
-    print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
+    methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
+    print(f"attention {', '.join(methods) or 'ready-made'}; metrics {', '.join(experiment.metrics)}")
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
@@ -81,9 +83,14 @@ def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
     return {str(name): len(members(parts, name, limit)) for name, limit in limits.items()}
 
 
-def _loaded(weights: str, image_size: int | None, missing: list[str]) -> Backbone | None:
+def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbone | None:
+    """The model, or None and why it cannot be used."""
     try:
-        return load_backbone(weights, image_size)
+        backbone = load_backbone(weights, experiment.image_size)
+        black(backbone)  # whether its attention can be read
+        for model in (m for m in experiment.models.values() if m.weights == weights):
+            require_fit(experiment.method_of(model), backbone, weights)
+        return backbone
     except InputError as reason:
         missing.append(str(reason))
         return None

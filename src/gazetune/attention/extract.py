@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
-from gazetune.attention import METHODS, Method
+from gazetune.attention import METHODS, Method, require_fit
 from gazetune.backbones import Backbone
 from gazetune.data.decoded import Pixels, batch_of
 from gazetune.data.stimuli import Stimuli
@@ -27,15 +27,19 @@ def forward(
     n: int,
     method: Method,
     batch_size: int,
+    classes: Int[Tensor, " image"] | None = None,
 ) -> dict[str, Tensor]:
     """`grid` [image, grid_height, grid_width] and, with a head, `logits` [image, class] of n images, without a graph.
 
-    `images(start, stop)` gives the pixels of a batch.
+    `images(start, stop)` gives the pixels of a batch. `classes` are those that a method made of gradients explains;
+    without them, each image's own prediction.
     """
     grids, logits = [], []
     for start in range(0, n, batch_size):
-        output = backbone(images(start, min(start + batch_size, n)))
-        grids.append(method(output).detach().float().cpu())
+        stop = min(start + batch_size, n)
+        output = method.forward(backbone, images(start, stop))
+        part = None if classes is None else classes[start:stop]
+        grids.append(method.of(output, part).detach().float().cpu())
         if output.logits is not None:
             logits.append(output.logits.detach().float().cpu())
     return {"grid": torch.cat(grids)} | ({"logits": torch.cat(logits)} if logits else {})
@@ -58,18 +62,23 @@ def attention_maps(
 ) -> Float[Tensor, "image size size"]:
     """Attention maps of every image of a data set, 0..1, on a size x size grid: what `score` takes.
 
-    Raises InputError if an image has no pixels or cannot be read.
+    A method made of gradients explains the model's own prediction. Raises InputError if the method does not fit the
+    model, or if an image has no pixels or cannot be read.
     """
     images = photos_of(stimuli, backbone.image_size)
     with torch.no_grad():
+        require_fit(method, backbone, type(backbone.model).__name__)
         return upsampled(forward(backbone, images, len(stimuli), METHODS[method], batch_size)["grid"], size)
 
 
 def write_maps(
     run: Run, folder: str, inputs: str, backbone: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"],
-    method: Method, batch_size: int,
+    method: Method, batch_size: int, classes: Int[Tensor, " image"] | None = None,
 ) -> list[str]:  # fmt: skip
-    """Attention grids (and logits) of these images as shards in `folder`; a whole shard of the same inputs is kept."""
+    """Attention grids (and logits) of these images as shards in `folder`; a whole shard of the same inputs is kept.
+
+    `classes`: of each of the rows, what a method made of gradients explains; None: the model's own predictions.
+    """
     device = next(backbone.model.parameters()).device
     written = []
     starts = range(0, len(rows), SHARD)
@@ -83,7 +92,8 @@ def write_maps(
             return batch_of(pixels, part[first:stop], device)
 
         with torch.no_grad():
-            found = forward(backbone, images, len(part), method, batch_size)
+            explained = None if classes is None else classes[start : start + SHARD]
+            found = forward(backbone, images, len(part), method, batch_size, explained)
         run.write_tensors(name, found, inputs=inputs, classes=backbone.classes)
     sweep(run, folder, written)
     return written

@@ -4,13 +4,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune.attention.gradients import class_gradients
 from gazetune.attention.rollout import first_row
-from gazetune.attention.target import gradients_of_attention
 from gazetune.backbones.protocol import Output
 
 
 def gradient_rollout(
-    output: Output, target: Int[Tensor, " batch"] | None = None
+    output: Output, classes: Int[Tensor, " batch"] | None = None
 ) -> Float[Tensor, "batch grid_height grid_width"]:
     """The rollout of E_heads(dA * A)+ in place of the attention, at the patches.
 
@@ -21,7 +21,7 @@ def gradient_rollout(
     `output` keeps the attention of every head. Differentiable, by second derivatives.
     """
     mixed = []
-    for change, layer in zip(gradients_of_attention(output, target), output.attention, strict=True):
+    for change, layer in zip(class_gradients(output, output.attention, classes), output.attention, strict=True):
         weighted = (change * layer).mean(dim=1).clamp(min=0)
         both = weighted + torch.eye(weighted.shape[-1], dtype=weighted.dtype, device=weighted.device)
         mixed.append(both / both.sum(dim=-1, keepdim=True))

@@ -4,13 +4,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune.attention.gradients import class_gradients
 from gazetune.attention.rollout import first_row
-from gazetune.attention.target import gradients_of_attention
 from gazetune.backbones.protocol import Output
 
 
 def relevance(
-    output: Output, target: Int[Tensor, " batch"] | None = None
+    output: Output, classes: Int[Tensor, " batch"] | None = None
 ) -> Float[Tensor, "batch grid_height grid_width"]:
     """The [CLS] row of R, at the patches: R = I, then R + A R from first to last layer, A = E_heads((dA * A)+).
 
@@ -22,7 +22,7 @@ def relevance(
     `output` keeps the attention of every head. Differentiable, by second derivatives.
     """
     mixed = []
-    for change, layer in zip(gradients_of_attention(output, target), output.attention, strict=True):
+    for change, layer in zip(class_gradients(output, output.attention, classes), output.attention, strict=True):
         weighted = (change * layer).clamp(min=0).mean(dim=1)
         mixed.append(weighted + torch.eye(weighted.shape[-1], dtype=weighted.dtype, device=weighted.device))
     row = first_row(mixed)

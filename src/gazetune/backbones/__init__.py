@@ -3,14 +3,15 @@
 import difflib
 from pathlib import Path
 
+import torch
 from transformers.utils.hub import cached_file
 
-from gazetune.backbones.protocol import Backbone, Output
+from gazetune.backbones.protocol import Backbone, Given, Kept, Output
 from gazetune.backbones.vit import load_vit
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
-__all__ = ["Backbone", "Output", "load_backbone", "resolve_weights", "weights_hash"]
+__all__ = ["Backbone", "Given", "Kept", "Output", "black", "load_backbone", "resolve_weights", "weights_hash"]
 
 # a name of its own -> the folder or hub name it stands for
 BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
@@ -36,6 +37,13 @@ def load_backbone(weights: str | Path, image_size: int | None = None) -> Backbon
     Raises InputError if nothing usable lies there.
     """
     return load_vit(resolve_weights(str(weights)), image_size)
+
+
+def black(backbone: Backbone) -> Output:
+    """What a model makes of one black image: whether it works, and what it gives."""
+    device = next(backbone.model.parameters()).device
+    with torch.no_grad():
+        return backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8, device=device))
 
 
 def weights_hash(weights: str | Path) -> str:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head
 Kept = Literal["mean", "heads", "cls"]
+# what an attention method reads of an output: `attention` of a transformer, or `activations` of a CNN
+Given = Literal["attention", "activations"]
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,13 @@ class Output:
     feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm).
     attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
     or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens].
-    prefix: how many tokens stand before the patches ([CLS], registers, distillation token).
-    grid: (height, width) of the patch grid.
+    Empty for a CNN.
+    prefix: how many tokens stand before the patches ([CLS], registers, distillation token); 0 for a CNN.
+    grid: (height, width) of the patch grid, or of a CNN's last stage.
     tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
     representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
     vector); None where the model has a head of its own and does not show it.
+    activations: the maps of a CNN's last stage; None for a model that has none to show.
     """
 
     logits: Float[Tensor, "batch classes"] | None
@@ -33,6 +37,7 @@ class Output:
     grid: tuple[int, int]
     tokens: Float[Tensor, "batch tokens dim"] | None = None
     representation: Float[Tensor, "batch dim"] | None = None
+    activations: Float[Tensor, "batch channels grid_height grid_width"] | None = None
 
 
 @runtime_checkable
@@ -48,10 +53,14 @@ class Backbone(Protocol):
     def model(self) -> nn.Module:
         """The PyTorch module itself."""
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Which fields of `Output` it fills that an attention method may read."""
+
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """RGB images as uint8, of `image_size`; scaling and normalisation happen inside.
 
-        `attention` says what to keep of it: `heads` and `cls` only of a model that has heads.
+        `attention` says what to keep of it: `heads` and `cls` only of a model that has heads; a CNN keeps none.
         """
 
     def learnable(self) -> dict[str, nn.Parameter]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN
-from gazetune.backbones.protocol import Kept, Output
+from gazetune.backbones.protocol import Given, Kept, Output
 from gazetune.errors import InputError
 
 transformers.utils.logging.disable_progress_bar()
@@ -55,6 +55,11 @@ class VisionTransformer:
     def model(self) -> PreTrainedModel:
         """The transformers model."""
         return self._model
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Attention probabilities."""
+        return frozenset({"attention"})
 
     def _keep_last(self, _module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         self._last = [output if isinstance(output, Tensor) else output[0]]

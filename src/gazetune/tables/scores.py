@@ -29,13 +29,18 @@ Scored = dict[tuple[str, int | None, str], pd.DataFrame]  # model, seed, what it
 
 
 def write_scores(
-    run: Run, test: Prepared, training: Prepared, models: Models, attention: str, metrics: Mapping[str, Metric]
+    run: Run,
+    test: Prepared,
+    training: Prepared,
+    models: Models,
+    attention: Mapping[str, str],
+    metrics: Mapping[str, Metric],
 ) -> list[str]:
     """Score humans, priors and every model on the test images of a data set: `scores/NAME.csv`.
 
     Besides, `scores/NAME-consistency.csv` and `scores/NAME-predictions.csv`. The centre prior and the negatives of the
     shuffled AUC come from the training images; where there are none, because nothing was trained, from all other test
-    images.
+    images. `attention` names the method of each model, by key.
     """
     rows = test.rows("test")
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
@@ -46,7 +51,7 @@ def write_scores(
     for key, (name, seed) in models.items():
         folder = maps_folder(test.name, key)
         ready = run.json(f"{folder}/{READY}", {})
-        row = name, seed, "ready-made" if ready else attention
+        row = name, seed, "ready-made" if ready else attention[key]
         maps[row], reasons[row] = open_maps(run, folder, points.size), ready.get("reasons", {})
     scored |= {row: score_points(found, points, priors, metrics) for row, found in maps.items()}
     for row, why in reasons.items():  # known better than "constant map", which is what no map looks like

@@ -25,12 +25,16 @@ from gazetune.training.targets import Targets
 
 @dataclass(frozen=True)
 class Part:
-    """The images of one split: which of the decoded pixels are theirs, what to attend to, what the teacher sees."""
+    """The images of one split: which of the decoded pixels are theirs, what to attend to, what the teacher sees.
+
+    classes: what a method made of gradients explains of each image; None: the student's own predictions.
+    """
 
     pixels: Pixels
     rows: Int[np.ndarray, " image"]
     targets: Targets
     teacher: Float[Tensor, "image dim"]
+    classes: Int[Tensor, " image"] | None = None
 
 
 @dataclass
@@ -94,10 +98,11 @@ def loss_of(
     """The objective on these images of a split."""
     device = next(student.model.parameters()).device
     with autocast(device, settings.precision):
-        output = student(batch_of(part.pixels, part.rows[index], device))
+        output = attend.forward(student, batch_of(part.pixels, part.rows[index], device))
     teacher = part.teacher[torch.from_numpy(index)].to(device)
     targets = part.targets(index).to(device)
-    return objective(output.feature.float(), teacher, attend(output), targets, settings.lambda_attention)
+    classes = None if part.classes is None else part.classes[torch.from_numpy(index)].to(device)
+    return objective(output.feature.float(), teacher, attend.of(output, classes), targets, settings.lambda_attention)
 
 
 @torch.no_grad()
