@@ -4,7 +4,9 @@ import pytest
 import torch
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTForImageClassification
 
+from gazetune.attention import METHODS
 from gazetune.attention.cls_attention import cls_attention
+from gazetune.attention.gradcam import gradcam
 from gazetune.attention.gradient_rollout import gradient_rollout
 from gazetune.attention.gradients import class_gradients, score_of
 from gazetune.attention.mean_attention import mean_attention
@@ -14,6 +16,7 @@ from gazetune.backbones.vit import HALF, VisionTransformer
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64, "patch_size": 8}
 GRADIENT = [relevance, gradient_rollout]
+OF_GRADIENTS = [*GRADIENT, gradcam]
 
 
 def double(model, size=32):
@@ -111,7 +114,64 @@ def test_gradient_methods_equal_full_matrices(vit, headless, method):
         torch.testing.assert_close(found.detach(), expected, atol=1e-12, rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", GRADIENT)
+def test_gradcam_worked_by_hand():
+    # two channels of 1x2; score = 3 a11 + a12 - 2 a21: mean gradients 2 and -1; maps (1, 4) and (3, 1)
+    maps = torch.tensor([[[[1.0, 4.0]], [[3.0, 1.0]]]], requires_grad=True)
+    score = 3 * maps[0, 0, 0, 0] + maps[0, 0, 0, 1] - 2 * maps[0, 1, 0, 0]
+    output = Output(score.view(1, 1), torch.zeros(1, 1), (), prefix=0, grid=(1, 2), activations=maps)
+    assert gradcam(output).tolist() == [[[0.0, 7.0]]]  # 2 - 3 < 0, 8 - 1
+
+
+@pytest.mark.parametrize("with_head", [True, False])
+def test_gradcam_of_a_transformer_equals_hooks_on_an_untouched_model(vit, headless, with_head):
+    """The norm before the last attention hooked from outside: its output's gradient, tokens as maps by loops."""
+    backbone, photo = (vit if with_head else headless), images(1)
+    found = gradcam(backbone(photo))[0].detach()
+    block = backbone._blocks[-1]
+    norm = block.layernorm_before if with_head else block.norm1
+    seen = []
+    handle = norm.register_forward_hook(lambda *a: seen.append(a[2]))  # after the model's own hook: what is read on
+    output = backbone(photo)
+    handle.remove()
+    (change,) = torch.autograd.grad(score_of(output).sum(), seen)
+    tokens, slopes = seen[0][0, output.prefix :], change[0, output.prefix :]
+    weights = slopes.mean(0)
+    expected = torch.tensor([max(0.0, float((weights * token).sum())) for token in tokens]).view(4, 4)
+    assert expected.std() > 0
+    torch.testing.assert_close(found, expected.double(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_patches_that_leave_the_last_block_have_no_gradient(vit):
+    """Why Grad-CAM of a [CLS] model cannot be read there."""
+    output = vit(images())
+    (change,) = torch.autograd.grad(score_of(output).sum(), output.tokens)
+    assert change[:, 0].abs().sum() > 0 and not change[:, 1:].any()
+
+
+def test_showing_the_patches_does_not_change_the_model():
+    torch.manual_seed(0)
+    model = ViTForImageClassification(ViTConfig(**SMALL, image_size=32, num_labels=5)).eval()
+    with torch.no_grad():
+        before = model((images().float() - 127.5) / 127.5).logits
+        output = VisionTransformer(model, *HALF, (32, 32), name="same")(images(), attention="cls")
+    assert torch.equal(output.logits, before)
+    assert output.activations.shape == (2, 32, 4, 4)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_gives_a_map_in_training_and_in_evaluation(name):
+    backbone, method = load_backbone("tiny"), METHODS[name]
+    photos = images(2, backbone.image_size[0])
+    in_training = method.of(method.forward(backbone, photos), None)
+    in_training.square().sum().backward()
+    assert sum(float(p.grad.abs().sum()) for p in backbone.learnable().values() if p.grad is not None) > 0
+    with torch.no_grad():
+        plain = method.of(method.forward(backbone, photos), None)
+    assert not plain.requires_grad and plain.shape == (2, *backbone.grid) and plain.std() > 0
+    torch.testing.assert_close(plain, in_training.detach(), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", OF_GRADIENTS)
 def test_the_target_is_the_highest_logit_unless_named(vit, method):
     output = vit(images(), attention="heads")
     top = output.logits.argmax(1)
@@ -207,7 +267,7 @@ class Reading(torch.nn.Module):
         return self.read(photo)
 
 
-@pytest.mark.parametrize("method", GRADIENT)
+@pytest.mark.parametrize("method", OF_GRADIENTS)
 def test_training_on_a_gradient_map_passes_gradcheck(vit, method):
     name = next(n for n in vit.learnable() if n.endswith("v_proj.bias"))
     module = Reading(vit, lambda photo: method(vit(photo, attention="heads"), torch.tensor([1])))

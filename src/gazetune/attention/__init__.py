@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gazetune.attention.cls_attention import cls_attention
+from gazetune.attention.gradcam import gradcam
 from gazetune.attention.gradient_rollout import gradient_rollout
 from gazetune.attention.mean_attention import mean_attention
 from gazetune.attention.relevance import relevance
@@ -26,8 +27,8 @@ class Method:
     that needs no class) and returns the map on the patch grid.
     needs: the field of `Output` that it reads. keeps: what the backbone is asked to keep of its attention.
     gradient: whether it is made of gradients of a score (`gradients.score_of`). The forward pass then has a graph even
-    in evaluation, and `of` builds a second one where the caller's grad mode is on, so that a loss on the map reaches the weights
-    (`gradients.class_gradients` does both).
+    in evaluation, and `of` builds a second one where the caller's grad mode is on, so that a loss on the map reaches
+    the weights (`gradients.class_gradients` does both).
     """
 
     of: Callable[[Output, Int[Tensor, " batch"] | None], Grid]
@@ -48,6 +49,7 @@ METHODS: dict[str, Method] = {
     "mean_attention": Method(lambda output, _: mean_attention(output), "attention", label="Mean of layers"),
     "gradient_rollout": Method(gradient_rollout, "attention", keeps="heads", gradient=True, label="Gradient rollout"),
     "relevance": Method(relevance, "attention", keeps="heads", gradient=True, label="Relevance"),
+    "gradcam": Method(gradcam, "activations", gradient=True, label="Grad-CAM"),
 }
 
 

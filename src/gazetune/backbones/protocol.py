@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head
 Kept = Literal["mean", "heads", "cls"]
-# what an attention method reads of an output: `attention` of a transformer, or `activations` of a CNN
+# what an attention method reads of an output
 Given = Literal["attention", "activations"]
 
 
@@ -27,7 +27,8 @@ class Output:
     tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
     representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
     vector); None where the model has a head of its own and does not show it.
-    activations: the maps of a CNN's last stage; None for a model that has none to show.
+    activations: the maps of a CNN's last stage; of a transformer the patch tokens that the attention of the last block
+    reads, a map for each channel; None for a model that has none to show.
     """
 
     logits: Float[Tensor, "batch classes"] | None

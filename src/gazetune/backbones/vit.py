@@ -49,6 +49,10 @@ class VisionTransformer:
         self._blocks = _find_blocks(model, name)
         self._last: list[Tensor] = []
         self._blocks[-1].register_forward_hook(self._keep_last)
+        self._activations: list[Tensor] = []
+        self._reads = _first_norm(self._blocks[-1])
+        if self._reads is not None:
+            self._reads.register_forward_hook(self._show_patches)
         model.set_attn_implementation(HEAD_MEAN)
 
     @property
@@ -58,11 +62,18 @@ class VisionTransformer:
 
     @property
     def gives(self) -> frozenset[Given]:
-        """Attention probabilities."""
-        return frozenset({"attention"})
+        """Attention probabilities; and the patches that the last block reads, where it begins with a norm."""
+        return frozenset({"attention"} if self._reads is None else {"attention", "activations"})
 
     def _keep_last(self, _module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         self._last = [output if isinstance(output, Tensor) else output[0]]
+
+    def _show_patches(self, _module: nn.Module, _inputs: object, tokens: Tensor) -> Tensor:
+        """Hand the tokens on by way of the patches as maps, so that gradients with respect to these can be had."""
+        prefix = tokens.shape[1] - self.grid[0] * self.grid[1]
+        maps = tokens[:, prefix:].transpose(1, 2).unflatten(2, self.grid)
+        self._activations = [maps]
+        return torch.cat([tokens[:, :prefix], maps.flatten(2).transpose(1, 2)], dim=1)
 
     @contextmanager
     def _keeping(self, attention: Kept) -> Iterator[None]:
@@ -83,6 +94,7 @@ class VisionTransformer:
         with self._keeping(attention):
             outcome = self.model(pixels, output_attentions=True, **self._position_argument())
         hidden = self._last.pop()
+        activations = self._activations.pop() if self._activations else None
         maps = tuple(m for m in outcome.attentions or () if m is not None)
         if len(maps) != len(self._blocks):
             raise InputError(
@@ -102,6 +114,7 @@ class VisionTransformer:
             grid=self.grid,
             tokens=hidden,
             representation=None if normed is None else normed[:, 0],
+            activations=activations,
         )
 
     def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
@@ -152,6 +165,11 @@ def _find_blocks(model: nn.Module, name: str) -> list[nn.Module]:
             f"'{name}' ({type(model).__name__}) is not a plain vision transformer: no single stack of blocks."
         )
     return list(lists[0])
+
+
+def _first_norm(block: nn.Module) -> nn.Module | None:
+    """The norm before the attention of a block, as all pre-norm families register it: the first of its norms."""
+    return next((m for m in block.children() if "norm" in type(m).__name__.lower()), None)
 
 
 def _projections(block: nn.Module) -> list[nn.Linear]:
