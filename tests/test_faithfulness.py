@@ -115,6 +115,11 @@ def test_counts_go_from_none_to_all_in_steps_as_equal_as_can_be():
     assert counts_at(16, 4).tolist() == [0, 1, 2, 3, 4]
 
 
+def test_images_are_spread_evenly():
+    assert Faithfulness(images=3).chosen(9).tolist() == [0, 4, 8]
+    assert Faithfulness(images=30).chosen(4).tolist() == Faithfulness().chosen(4).tolist() == [0, 1, 2, 3]
+
+
 def test_the_area_weighs_steps_by_the_cells_they_take():
     assert area(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([0, 2, 5, 7])).item() == pytest.approx(1 / 7)
     assert area(torch.ones(1, 4), torch.tensor([0, 2, 5, 7])).item() == pytest.approx(1)

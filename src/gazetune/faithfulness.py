@@ -35,6 +35,7 @@ class Faithfulness(BaseModel):
 
     steps: of equal size, from none to all cells of the grid; 0: not at all. sigma_px: SD of the Gaussian that blurs the
     canvas of insertion, in pixels of a side of 224 (10: Fong & Vedaldi, 2017, ICCV). precision: of the forward passes.
+    images: at most so many, evenly spread over the test images, for each costs 2 x steps + 1 forward passes; None: all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,11 @@ class Faithfulness(BaseModel):
     steps: int = Field(default=16, ge=0)
     sigma_px: PositiveFloat = 10.0
     precision: Precision = "fp32"
+    images: int | None = Field(default=None, ge=2)
+
+    def chosen(self, n: int) -> Int[np.ndarray, " image"]:
+        """Which of n images are asked about."""
+        return np.linspace(0, n - 1, n if self.images is None else min(self.images, n)).round().astype(np.int64)
 
 
 def ranks(grids: Grids) -> Int[Tensor, "image grid_height grid_width"]:
@@ -151,7 +157,8 @@ def faithfulness(
         both = curves(backbone, photos, grids[torch.from_numpy(index)], settings, batch_size)
         areas[index] = torch.stack([area(curve.double(), counts) for curve in both], dim=1).numpy()
     table = pd.DataFrame(areas, columns=list(AREAS))
-    return table.assign(reason=np.where(np.isin(np.arange(len(grids)), usable), None, "constant map"))
+    reason = pd.Series("constant map", index=table.index, dtype="str").mask(table.index.isin(usable))
+    return table.assign(reason=reason)
 
 
 def _groups(index: Int[np.ndarray, " image"]) -> Iterator[Int[np.ndarray, " group"]]:

@@ -16,6 +16,7 @@ from gazetune.data import READERS, Stimuli, load_table, read
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
+from gazetune.faithfulness import Faithfulness
 from gazetune.maps import Human
 from gazetune.run import Run
 from gazetune.training.settings import Training
@@ -159,6 +160,7 @@ def _fields_at(path: tuple[str | int, ...]) -> list[str]:
     """The settings that exist at a place of an experiment."""
     places: dict[str, type[BaseModel]] = {
         "data": Data, "world": World, "human": Human, "models": Model, "training": Training,
+        "faithfulness": Faithfulness,
         "contrasts": Contrast, "a": Region, "b": Region, "also": Region,
     }  # fmt: skip
     found: type[BaseModel] = Experiment

@@ -10,6 +10,7 @@ import jinja2
 from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.methods import method_table
 from gazetune.report.parity import HEAD, parity_rows
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
@@ -23,6 +24,7 @@ ALT = {
     "heads": "How human-like each attention head is: mean CC of its [CLS] attention with the human density maps, by "
     "layer (rows, 1 is the first) and head (columns; mean: the average over the heads of a layer). One panel a model, "
     "one scale, in whose bar a line marks the mean training map; a frame marks the best head of each model.",
+    "methods": "Mean CC with its 95 % interval by several attention methods (across), one line a model.",
 }
 
 
@@ -92,6 +94,7 @@ def _dataset(
         "accuracy": accuracy,
         "parity": parity_rows(summary, name, labels),
         "biases": bias_tables(summary, name, labels),
+        "methods": method_table(summary, name, labels),
         "people": people(summary, name, labels, metrics),
     }
 

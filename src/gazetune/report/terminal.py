@@ -8,6 +8,7 @@ from rich.table import Table
 
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
+from gazetune.report.methods import method_table
 from gazetune.report.parity import parity_lines
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
@@ -38,6 +39,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         for a in (a for a in summary.get("accuracy", []) if a["dataset"] == dataset):
             interval = f"95 % interval {a['top1_ci_low']:.1%} to {a['top1_ci_high']:.1%}"
             console.print(f"accuracy of {labels[a['model']]}: {a['top1']:.1%} of {a['n']} images ({interval})")
+        _print_methods(summary, dataset, labels, console)
         for line in parity_lines(summary, dataset, labels):
             console.print(line)
         for line in group_lines(summary, dataset, labels, roles, metrics):
@@ -45,6 +47,19 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
+
+
+def _print_methods(summary: dict[str, Any], dataset: str, labels: dict[str, str], console: Console) -> None:
+    head, rows = method_table(summary, dataset, labels, interval=False)
+    if not rows:
+        return
+    title = f"{dataset}: means by attention method (intervals: methods.csv; tests: method_tests.csv)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place > 1 else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def print_biases(summary: dict[str, Any], console: Console) -> None:

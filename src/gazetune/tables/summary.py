@@ -14,6 +14,7 @@ from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 from gazetune.tables.biases import gather_biases
 from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
+from gazetune.tables.methods import gather_methods, method_summary
 from gazetune.tables.observers import describe_observers
 from gazetune.tables.people import write_people
 from gazetune.tables.rows import CEILING, PRIORS, ROWS, keyed, maps_folder, test_order
@@ -46,7 +47,11 @@ def write_tables(
         "tests": tests.to_dict("records"),
         "reasons": _reasons(keyed(scores)),
     }
-    written = [run.write_table("images", scores), run.write_table("tests", tests)]
+    compared = [name for name, files in scored.items() if f"scores/{name}-methods.csv" in files]
+    others, methods = gather_methods(run, compared, roles, metrics)
+    images = pd.concat([scores, others], ignore_index=True) if len(others) else scores
+    written = [run.write_table("images", images), run.write_table("tests", tests)]
+    summary |= method_summary(methods)
     parts: dict[str, pd.DataFrame] = {}
     for kind in PARTS:
         files = [f"scores/{name}-{kind}" for name, files in scored.items() if f"scores/{name}-{kind}.csv" in files]
@@ -64,7 +69,7 @@ def write_tables(
     spread = seed_spread(keyed(scores), metrics, roles)
     if len(spread):
         parts["seeds"], summary["seeds"] = spread, spread.to_dict("records")
-    written += [run.write_table(name, table) for name, table in parts.items()]
+    written += [run.write_table(name, table) for name, table in (parts | methods).items()]
     people, said = write_people(run, scored, roles, metrics)
     biases, found = gather_biases(run, [n for n, files in scored.items() if f"scores/{n}-contrasts.csv" in files])
     written += [*people, *biases, *gather_heads(run, heads)]
