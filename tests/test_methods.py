@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTForImageClassification
 
+from gazetune import Run
 from gazetune.attention import METHODS
 from gazetune.attention.cls_attention import cls_attention
 from gazetune.attention.gradcam import gradcam
@@ -13,6 +14,10 @@ from gazetune.attention.mean_attention import mean_attention
 from gazetune.attention.relevance import relevance
 from gazetune.backbones import Output, load_backbone
 from gazetune.backbones.vit import HALF, VisionTransformer
+from gazetune.data.osie import load_osie
+from gazetune.maps import upsampled
+from gazetune.metrics.saliency import kl
+from worlds import run_small
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64, "patch_size": 8}
 GRADIENT = [relevance, gradient_rollout]
@@ -78,6 +83,27 @@ def test_relevance_clips_each_head_and_gradient_rollout_their_mean():
     assert gradient_rollout(output).item() == 0
 
 
+def linear_output(attention, slopes, prefix=1, grid=(2, 3)):
+    """An output whose score has these slopes with respect to the attention of every layer."""
+    layers = tuple(a.clone().requires_grad_() for a in attention)
+    score = sum((layer * slope).sum((1, 2, 3)) for layer, slope in zip(layers, slopes, strict=True))
+    return Output(score[:, None], torch.zeros(len(score), 1, dtype=torch.float64), layers, prefix, grid)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_heads_have_no_order_and_patches_keep_theirs(method):
+    drawn = torch.Generator().manual_seed(7)
+    attention = torch.rand(3, 2, 4, 7, 7, generator=drawn, dtype=torch.float64).softmax(-1)
+    slopes = torch.randn(3, 2, 4, 7, 7, generator=drawn, dtype=torch.float64)
+    found = method(linear_output(attention, slopes))
+    heads = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(method(linear_output(attention[:, :, heads], slopes[:, :, heads])), found)
+    order = torch.tensor([0, 3, 1, 6, 2, 5, 4])  # [CLS] first
+    moved = [x[..., order, :][..., order] for x in (attention, slopes)]
+    expected = found.flatten(1)[:, order[1:] - 1].view(found.shape)
+    torch.testing.assert_close(method(linear_output(*moved)), expected)
+
+
 def full_matrices(backbone, photos, name, target):
     """Each image alone, its gradients by hooks in a plain backward pass, full matrices from first to last layer."""
     maps = []
@@ -90,7 +116,7 @@ def full_matrices(backbone, photos, name, target):
             (h @ h.detach() / (h.detach() @ h.detach())).backward()
         else:
             output.logits[0, wanted].backward()
-        product = torch.eye(output.attention[0].shape[-1], dtype=torch.float64)
+        product = torch.eye(output.attention[0].shape[-1], dtype=output.attention[0].dtype)
         for layer in output.attention:
             heads = (layer.grad * layer)[0].detach()
             if name == "relevance":
@@ -98,7 +124,7 @@ def full_matrices(backbone, photos, name, target):
                 product = product + weighted @ product
             else:
                 weighted = torch.relu(sum(heads) / len(heads))
-                mixed = (weighted + torch.eye(len(weighted), dtype=torch.float64)) / 2
+                mixed = (weighted + torch.eye(len(weighted), dtype=weighted.dtype)) / 2
                 product = torch.diag(1 / mixed.sum(1)) @ mixed @ product
         maps.append(product[0, output.prefix :].view(output.grid))
     return torch.stack(maps)
@@ -136,7 +162,7 @@ def test_gradcam_of_a_transformer_equals_hooks_on_an_untouched_model(vit, headle
     (change,) = torch.autograd.grad(score_of(output).sum(), seen)
     tokens, slopes = seen[0][0, output.prefix :], change[0, output.prefix :]
     weights = slopes.mean(0)
-    expected = torch.tensor([max(0.0, float((weights * token).sum())) for token in tokens]).view(4, 4)
+    expected = torch.tensor([max(0.0, (weights * token).sum().item()) for token in tokens]).view(4, 4)
     assert expected.std() > 0
     torch.testing.assert_close(found, expected.double(), atol=1e-6, rtol=1e-5)
 
@@ -212,6 +238,17 @@ def test_the_score_of_a_model_without_a_head(headless):
     torch.testing.assert_close(change, h / h.square().sum(1, keepdim=True))
 
 
+def test_neither_the_cosine_nor_a_plain_layer_norm_would_have_a_gradient(headless):
+    output = headless(images(), attention="heads")
+    feature, normed = output.feature, torch.nn.functional.layer_norm(output.feature, (32,), eps=0)
+    cosine = torch.nn.functional.cosine_similarity(feature, feature.detach())
+    sizes = [
+        torch.autograd.grad(score.sum(), output.attention[-1], retain_graph=True)[0].abs().max().item()
+        for score in (score_of(output), cosine, (normed * normed.detach()).sum(1) / 32)
+    ]
+    assert sizes[0] > 1e-4 and max(sizes[1:]) < 1e-10 * sizes[0]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_captured_heads_are_the_ones_that_are_multiplied(dtype):
     """Also where `.to(bfloat16)` stands between: a change of the captured tensor changes the logits as predicted."""
@@ -277,3 +314,43 @@ def test_training_on_a_gradient_map_passes_gradcheck(vit, method):
 
     bias = vit.learnable()[name].detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(maps, (bias,), eps=1e-6, atol=1e-6, rtol=1e-4, fast_mode=True)
+
+
+@pytest.mark.slow
+def test_relevance_of_dinov2_on_a_photo_equals_full_matrices(dinov2_folder, osie_folder):
+    backbone = load_backbone(dinov2_folder)
+    photo = load_osie(osie_folder).pixels(0, backbone.image_size)
+    photos = torch.tensor(photo).permute(2, 0, 1)[None]
+    found = relevance(backbone(photos, attention="heads")).detach()
+    expected = full_matrices(backbone, photos, "relevance", [None])
+    assert found.std() > 1e-4
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_loss_on_the_map_falls_in_training(name):
+    backbone, method = load_backbone("tiny"), METHODS[name]
+    backbone.model.requires_grad_(False)
+    for parameter in backbone.learnable().values():
+        parameter.requires_grad_(True)
+    photos = images(4, backbone.image_size[0])
+    target = torch.zeros(4, *backbone.image_size)
+    target[:, 30:40, 5:15] = 1
+    optimiser = torch.optim.AdamW(backbone.learnable().values(), lr=2e-4)
+    losses = []
+    for _ in range(8):
+        grids = method.of(method.forward(backbone, photos), None)
+        loss = kl(upsampled(grids, backbone.image_size[0]), target).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.99 * losses[0]
+
+
+@pytest.mark.slow
+def test_a_run_trains_on_grad_cam(monkeypatch, study):
+    settings = ("--set", "attention=gradcam", "--set", "training.epochs=6", "--set", "heads=false")
+    assert run_small(monkeypatch, study, *settings) == 0
+    losses = [x["attention"] for x in Run(study / "run").log_lines() if x["split"] == "validation"]
+    assert min(losses) < losses[0]
