@@ -28,8 +28,8 @@ slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.test
-	$(BIN)/ruff check src tests scripts bench
-	$(BIN)/ruff format --check src tests scripts bench
+	$(BIN)/ruff check src tests scripts bench examples
+	$(BIN)/ruff format --check src tests scripts bench examples
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
 

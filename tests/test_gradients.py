@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gazetune.attention import METHODS, Method, require_fit
+from gazetune.attention import METHODS, Method, fitting, require_fit
 from gazetune.attention.gradients import class_gradients
 from gazetune.backbones import Output
 from gazetune.errors import InputError
@@ -53,9 +53,10 @@ def test_a_method_of_gradients_has_a_graph_even_in_evaluation(monkeypatch):
         assert not METHODS["rollout"].forward(backbone, images).logits.requires_grad
 
 
-def test_a_method_that_does_not_fit_is_refused_with_one_that_does(monkeypatch):
+def test_a_method_that_does_not_fit_is_refused_with_those_that_do():
     backbone = small_vit()
-    monkeypatch.setitem(METHODS, "of_maps", Method(lambda o, _: o.activations[:, 0], needs="activations"))
+    assert fitting(backbone) == list(METHODS)
+    backbone._reads = None  # as where no norm stands before the attention
     require_fit("rollout", backbone, "mine")
-    with pytest.raises(InputError, match=r"'of_maps' needs activations, but 'mine' gives attention\. .*: rollout"):
-        require_fit("of_maps", backbone, "mine")
+    with pytest.raises(InputError, match=r"'gradcam' needs activations, but 'mine' gives attention\. .*: rollout or"):
+        require_fit("gradcam", backbone, "mine")

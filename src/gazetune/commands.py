@@ -10,6 +10,7 @@ import yaml
 
 from gazetune import pipeline
 from gazetune.attention import METHODS
+from gazetune.code import allow, code_named, run_code, whole
 from gazetune.comparison import comparison, without_training_images
 from gazetune.data import READERS, Stimuli
 from gazetune.errors import InputError
@@ -45,6 +46,7 @@ def run_experiment(
     train_only: bool = False,
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary."""
+    allow(allow_code)
     chosen, output = _resolved(experiment, output, resume, settings or ())
     chosen = _grouped(chosen, by or ())
     chosen = _with_options(
@@ -73,6 +75,7 @@ def compare_models(
     by: Sequence[str] | None = None,
 ) -> dict[str, Any] | None:
     """Score models and folders of maps against the same observers, training nothing, and return the summary."""
+    allow(allow_code)
     given = comparison(models, maps, data, images, fixations)
     given |= {"limit": limit} if limit is not None else {}
     given |= {"skip_bad": True} if skip_bad else {}
@@ -152,6 +155,7 @@ def score_run(
     InputError for other data if a model has ready-made maps: there are none of other images, and files of the same
     names would be taken for theirs.
     """
+    allow(allow_code)
     run = Run(path)
     experiment = _of_run(run)
     ready = [name for name, model in experiment.models.items() if model.maps is not None]
@@ -194,6 +198,9 @@ def _with_methods(
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:
     """Everything that can be wrong before the run directory is touched: code, device, weights."""
     metrics, code = chosen_metrics(experiment.metrics, allow_code)
+    for start in dict.fromkeys(model.weights or "" for model in experiment.models.values()):
+        named = code_named(start)
+        code |= {} if named is None else {start: run_code(named, "model")[1]}
     return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
 
 
@@ -275,7 +282,7 @@ def _with_options(
     if weights is not None:
         folder = Path(weights).expanduser()
         for model in (m for m in settings["models"].values() if "maps" not in m):
-            model["weights"] = str(folder.absolute()) if folder.is_dir() else weights
+            model["weights"] = str(folder.absolute()) if folder.is_dir() else whole(weights)
     if seeds is not None:
         try:
             settings["seeds"] = tuple(int(s) for s in seeds.split(","))

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gazetune.backbones import checkpoint_of
+from gazetune.code import code_named, whole
 from gazetune.data.splits import Given
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
-from gazetune.loading import load_data, name_and_path, trained_on
+from gazetune.loading import load_data, load_experiment, name_and_path, trained_on
 from gazetune.run import CONFIG, Run
 
 
@@ -88,11 +90,14 @@ def _short(source: str, depth: int = 1) -> str:
 
 
 def _weights(source: str) -> str:
-    """The folder of a model; for RUN/checkpoints/NAME, the best weights there."""
+    """The folder of a model; for RUN/checkpoints/NAME, the best weights there, with the code that loads them."""
     path = Path(source).expanduser()
     if path.parent.name == "checkpoints" and (path.parents[1] / CONFIG).is_file():
-        return str(Run(path.parents[1]).checkpoint(path.name).absolute())
-    return str(path.absolute()) if path.is_dir() else source
+        folder = Run(path.parents[1]).checkpoint(path.name).absolute()
+        trained = load_experiment(str(path.parents[1] / CONFIG)).entries()
+        start = next((entry.model.weights for entry in trained if entry.key == path.name), None)
+        return checkpoint_of(start or "", folder)
+    return str(path.absolute()) if path.is_dir() else whole(source)
 
 
 def without_training_images(experiment: Experiment, held_out: bool) -> Experiment:
@@ -123,7 +128,8 @@ def without_training_images(experiment: Experiment, held_out: bool) -> Experimen
 
 def _run_of(weights: str | None) -> Run | None:
     """The run that a checkpoint lies in: RUN of RUN/checkpoints/NAME/best; None for other weights."""
-    folder = Path(weights or "")
+    code = code_named(weights or "")
+    folder = Path((code.folder if code else weights) or "")
     if folder.name != "best" or folder.parent.parent.name != "checkpoints":
         return None
     path = folder.parents[2]

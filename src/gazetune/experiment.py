@@ -62,8 +62,9 @@ class Data(_Frozen):
 class Model(_Frozen):
     """One row of the table of models: where it starts, whether it is tuned, and towards what.
 
-    weights: a hub name, a folder, or `tiny`; or maps: a folder of ready-made saliency maps. attention: its method,
-    where it is not the experiment's. training: what differs from the experiment's `training` for this model.
+    weights: a hub name, a folder, `tiny`, or code (FILE.py:FUNCTION[@FOLDER]); or maps: a folder of ready-made saliency
+    maps. attention: its method, where it is not the experiment's. training: what differs from the experiment's
+    `training` for this model.
     """
 
     weights: str | None = None

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import torch
 
 from gazetune.attention import require_fit
-from gazetune.backbones import Backbone, black, load_backbone
+from gazetune.backbones import Backbone, black, checkpoint_of, load_backbone
 from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
 from gazetune.metrics import Metric
@@ -85,7 +85,7 @@ def weights_of(job: Job, entry: Entry) -> str:
     if entry.seed is None:
         return entry.model.start
     job.run.verify(f"train/{entry.key}")
-    return str(job.run.checkpoint(entry.key))
+    return checkpoint_of(entry.model.start, job.run.checkpoint(entry.key))
 
 
 def on_device(job: Job, weights: str) -> Backbone:

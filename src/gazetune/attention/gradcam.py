@@ -1,5 +1,6 @@
 """Grad-CAM: the maps inside of a model that speak for a class (Selvaraju et al., 2017, ICCV)."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -15,12 +16,14 @@ def gradcam(
 
     Of a transformer the activations are the patch tokens that the last block's attention reads, each channel a map: the
     patches that leave the last block no longer reach [CLS], so the gradient with respect to them is 0 (pytorch-grad-cam
-    advises the same place). Differentiable, by second derivatives. 0 everywhere where nothing speaks for the class.
+    advises the same place). Differentiable, by second derivatives; in float32 at least. 0 everywhere where nothing
+    speaks for the class: a constant map, which `maps.upsampled` makes NaN of and tables count.
 
     Raises InputError for a model that shows no activations.
     """
     if output.activations is None:
         raise InputError("Grad-CAM needs a model that shows its activations.")
     (change,) = class_gradients(output, [output.activations], classes)
-    weights = change.mean(dim=(2, 3), keepdim=True)
+    exact = torch.promote_types(change.dtype, torch.float32)
+    weights = change.mean(dim=(2, 3), keepdim=True, dtype=exact)
     return (weights * output.activations).sum(dim=1).relu()

@@ -1,17 +1,31 @@
 """Models: images in; logits, feature and attention out."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from transformers.utils.hub import cached_file
 
+from gazetune.backbones.own import load_own, own_hash
 from gazetune.backbones.protocol import Backbone, Given, Kept, Output
+from gazetune.backbones.resnet import CNNS, load_cnn, model_type
 from gazetune.backbones.vit import load_vit
+from gazetune.code import code_named
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
-__all__ = ["Backbone", "Given", "Kept", "Output", "black", "load_backbone", "resolve_weights", "weights_hash"]
+__all__ = [
+    "Backbone",
+    "Given",
+    "Kept",
+    "Output",
+    "black",
+    "checkpoint_of",
+    "load_backbone",
+    "resolve_weights",
+    "weights_hash",
+]
 
 # a name of its own -> the folder or hub name it stands for
 BUNDLED = {"tiny": Path(__file__).parent / "tiny_weights"}
@@ -26,17 +40,29 @@ def resolve_weights(weights: str) -> str:
         close = difflib.get_close_matches(weights, BUNDLED, 1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise InputError(
-            f"There are no weights '{weights}'. Needed: a folder, a hub name (OWNER/NAME) or `tiny`.{hint}"
+            f"There are no weights '{weights}'. Needed: a folder, a hub name (OWNER/NAME), `tiny`, or code of your own "
+            f"(FILE.py:FUNCTION).{hint}"
         )
     return str(BUNDLED.get(weights, weights))
 
 
-def load_backbone(weights: str | Path, image_size: int | None = None) -> Backbone:
-    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode.
+def load_backbone(weights: str | Path, image_size: int | None = None, allow_code: bool | None = None) -> Backbone:
+    """A pretrained model by hub name, by local folder, or `tiny`, in float32 and eval mode; or a user's own code.
 
-    Raises InputError if nothing usable lies there.
+    Args:
+        weights: besides names and folders, `FILE.py:FUNCTION` or `module:FUNCTION`, with `@FOLDER` for what its own
+            `save` wrote.
+        image_size: side of the square input in pixels; the model's own where None.
+        allow_code: whether code may run; where None, if the command was given --allow-code.
+
+    Raises:
+        InputError: nothing usable lies there, or it is code that was not allowed.
     """
-    return load_vit(resolve_weights(str(weights)), image_size)
+    code = code_named(str(weights))
+    if code is not None:
+        return load_own(code, image_size, allow_code)
+    source = resolve_weights(str(weights))
+    return load_cnn(source, image_size) if model_type(source) in CNNS else load_vit(source, image_size)
 
 
 def black(backbone: Backbone) -> Output:
@@ -46,11 +72,21 @@ def black(backbone: Backbone) -> Output:
         return backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8, device=device))
 
 
+def checkpoint_of(start: str, folder: Path) -> str:
+    """The weights in a folder that a model which started from `start` was saved to: a user's own code loads its own."""
+    code = code_named(start)
+    return str(folder) if code is None else str(replace(code, folder=str(folder)))
+
+
 def weights_hash(weights: str | Path) -> str:
     """One sha256 over the configuration and the weights that a name stands for, without loading them.
 
-    Raises InputError if they are not there.
+    Of a user's own code: over its file and the tensors of the model that it builds. Raises InputError if they are not
+    there, or if it is code that was not allowed.
     """
+    code = code_named(str(weights))
+    if code is not None:
+        return own_hash(code)
     source = resolve_weights(str(weights))
     folder = Path(source).expanduser()
     if folder.is_dir():

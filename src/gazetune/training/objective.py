@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from gazetune.maps import upsampled
+from gazetune.maps import is_constant, upsampled
 from gazetune.metrics.saliency import kl
 
 
@@ -35,7 +35,18 @@ def objective(
 
     Distillation: mean squared error between the student's and the teacher's [CLS] state (batch and dimensions).
     Attention: KL(human || rollout) in nats, summed over the pixels of the 224x224 maps, mean over the batch. Averaged
-    over pixels as well it would be 50,176 times smaller, and early stopping would end at once.
+    over pixels as well it would be 50,176 times smaller, and early stopping would end at once. A constant map, such as
+    a Grad-CAM where nothing speaks for the class, counts as the uniform distribution and has no gradient.
     """
-    attention = kl(upsampled(grids, targets.shape[-1]), targets).mean()
+    attention = kl(maps_of(grids, targets.shape[-1]), targets).mean()
     return Loss(mse_loss(feature, teacher), attention, weight)
+
+
+def maps_of(grids: Float[Tensor, "batch grid_height grid_width"], size: int) -> Float[Tensor, "batch size size"]:
+    """`upsampled`, but 0 for a constant map, which the epsilon of the KL divergence makes uniform, instead of NaN."""
+    varied = ~is_constant(grids.detach())
+    if bool(varied.all()):
+        return upsampled(grids, size)
+    maps = grids.new_zeros(len(grids), size, size)
+    maps[varied] = upsampled(grids[varied], size)
+    return maps

@@ -1,0 +1,160 @@
+"""Convolutional networks of transformers: ResNet and ConvNeXt, with or without their classification head."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoConfig, PreTrainedModel
+
+from gazetune.backbones.protocol import Given, Kept, Output
+from gazetune.backbones.vit import IMAGENET, _class_names
+from gazetune.errors import InputError
+
+# model_type of transformers -> the classes that are read
+CNNS: dict[str, tuple[str, ...]] = {
+    "resnet": ("ResNetForImageClassification", "ResNetModel"),
+    "convnext": ("ConvNextForImageClassification", "ConvNextModel"),
+    "convnextv2": ("ConvNextV2ForImageClassification", "ConvNextV2Model"),
+}
+INPUT_SIZE = 224  # the paper's, where the processor does not say otherwise
+
+
+class ConvolutionalNetwork:
+    """A transformers CNN behind the `Backbone` protocol; always in eval mode: batch norms keep their statistics."""
+
+    heads = 0
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        image_size: tuple[int, int],
+        name: str = "",
+    ) -> None:
+        self._model = model.eval()
+        self._body: Any = model.base_model
+        self.name = name
+        self.mean, self.std, self.image_size = mean, std, image_size
+        self.classes = _class_names(model) if self._has_head else ()
+        learnable = self.learnable()
+        for key, parameter in model.named_parameters():  # else every map would need the graph of the whole network
+            parameter.requires_grad_(key in learnable)
+        with torch.no_grad():
+            black = next(model.parameters()).new_zeros(1, 3, *image_size)
+            shape = self._body(black).last_hidden_state.shape
+        self.grid = (shape[2], shape[3])
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The transformers model."""
+        return self._model
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The activations of the last stage."""
+        return frozenset({"activations"})
+
+    @property
+    def _has_head(self) -> bool:
+        return self._model is not self._body and self._model.num_labels > 0
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
+        """Images to logits, pooled feature and the activations of the last stage; there is no attention to keep."""
+        seen = self._body(self._normalised(images, next(self._model.parameters())))
+        activations, pooled = seen.last_hidden_state, seen.pooler_output
+        return Output(
+            logits=self._model.classifier(pooled) if self._has_head else None,
+            feature=activations.mean(dim=(2, 3)),
+            attention=(),
+            prefix=0,
+            grid=self.grid,
+            representation=pooled.flatten(1),
+            activations=activations,
+        )
+
+    def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
+        mean = torch.tensor(self.mean, device=like.device).view(3, 1, 1) * 255
+        std = torch.tensor(self.std, device=like.device).view(3, 1, 1) * 255
+        return ((images.to(like.device).float() - mean) / std).to(like.dtype)
+
+    def learnable(self) -> dict[str, nn.Parameter]:
+        """All parameters of the last stage (ResNet's layer4), weight and bias of its norms among them, by name."""
+        last = {id(parameter) for parameter in self._body.encoder.stages[-1].parameters()}
+        return {name: p for name, p in self._model.named_parameters() if id(p) in last}
+
+    def preprocessing(self) -> str:
+        """How an image reaches the model, in words."""
+        height, width = self.image_size
+        return f"RGB, squashed to {width}x{height} (bicubic), mean {self.mean}, SD {self.std}"
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder (safetensors, config, preprocessor) that plain transformers loads."""
+        self._model.save_pretrained(folder)
+        # the one that squashes as this package does; the family's own scales the short side and crops
+        processor = {"image_processor_type": "ViTImageProcessor", "do_resize": True, "resample": 3, "do_rescale": True}
+        processor |= {"size": {"height": self.image_size[0], "width": self.image_size[1]}, "rescale_factor": 1 / 255}
+        processor |= {"do_normalize": True, "image_mean": list(self.mean), "image_std": list(self.std)}
+        (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+def model_type(source: str) -> str:
+    """The `model_type` of the configuration at a hub name or in a folder; "" where there is none to be read."""
+    try:
+        return AutoConfig.from_pretrained(Path(source).expanduser().as_posix(), trust_remote_code=False).model_type
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> ConvolutionalNetwork:
+    """A ResNet or ConvNeXt by hub name or local folder; weights from safetensors only, widened to float32.
+
+    Args:
+        source: hub name (`microsoft/resnet-50`) or a folder with config.json and model.safetensors.
+        image_size: side of the input in pixels, or its (height, width); the processor's own where None, else 224.
+
+    Raises:
+        InputError: nothing usable there, no safetensors, or a class that has no single map to explain.
+    """
+    path = Path(source).expanduser().as_posix()
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    architecture = (config.architectures or CNNS[config.model_type])[0]
+    if architecture not in CNNS[config.model_type]:
+        raise InputError(f"'{source}' is a {architecture}. Needed: {' or '.join(CNNS[config.model_type])}.")
+    try:
+        model, report = getattr(transformers, architecture).from_pretrained(
+            path,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
+        raise InputError(
+            f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
+            f"Needed: config.json and model.safetensors of a {architecture}."
+        ) from reason
+    if report["missing_keys"]:
+        raise InputError(f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {architecture}.")
+    try:
+        processor, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(path)
+    except OSError:
+        processor = {}
+    mean, std = processor.get("image_mean", IMAGENET[0]), processor.get("image_std", IMAGENET[1])
+    size = _input_size(image_size or processor.get("crop_size") or processor.get("size") or INPUT_SIZE)
+    return ConvolutionalNetwork(model, tuple(mean), tuple(std), size, name=source)
+
+
+def _input_size(size: int | Sequence[int] | dict[str, int]) -> tuple[int, int]:
+    """(height, width) of a size as it may be written; the short side alone stands for a square."""
+    if isinstance(size, dict):
+        side = size.get("shortest_edge", INPUT_SIZE)
+        return size.get("height", side), size.get("width", side)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
