@@ -29,18 +29,17 @@ def compare_methods(job: Job, name: str) -> None:
     Writes `scores/NAME-methods.csv`. Nothing to do where no other method was asked for. A method that a model does not
     give what it needs is passed over, and so are ready-made maps.
     """
-    if not job.experiment.methods:
+    entries = {entry.key: entry for entry in job.experiment.entries() if entry.model.maps is None}
+    if not job.experiment.methods or not entries:
         return
     maps: Maps = {}
-    for entry in (e for e in job.experiment.entries() if e.model.maps is None):
+    for key, entry in entries.items():
         for method in _methods_of(job, entry):
-            maps[entry.key, method] = _extract(job, name, entry, method)
-    if job.experiment.faithfulness.steps:
-        for entry in (e for e in job.experiment.entries() if e.model.maps is None):
-            for key, method in [*(pair for pair in maps if pair[0] == entry.key), (entry.key, RANDOM)]:
-                _ask(job, name, entry, method, maps.get((key, method)))
+            maps[key, method] = _extract(job, name, entry, method)
+    for key, method in _areas(job, maps):
+        _ask(job, name, entries[key], method, maps.get((key, method)))
     test, training = job.prepared(name), job.prepared(job.main)
-    work = partial(write_methods, job.run, test, training, job.models, maps, job.metrics, _areas(job, name, maps))
+    work = partial(write_methods, job.run, test, training, job.models, maps, job.metrics, _areas(job, maps))
     job.run.stage(f"methods/{name}", _inputs(job, name, maps), work)
 
 
@@ -134,7 +133,7 @@ def _ask(job: Job, name: str, entry: Entry, method: str, folder: str | None) -> 
     job.run.stage(f"faithfulness/{name}/{entry.key}/{method.replace(' ', '_')}", inputs, work)
 
 
-def _areas(job: Job, name: str, maps: Maps) -> list[tuple[str, str]]:
+def _areas(job: Job, maps: Maps) -> list[tuple[str, str]]:
     """Of which models and methods deletion and insertion were done."""
     if not job.experiment.faithfulness.steps:
         return []
@@ -142,7 +141,7 @@ def _areas(job: Job, name: str, maps: Maps) -> list[tuple[str, str]]:
 
 
 def _inputs(job: Job, name: str, maps: Maps) -> dict[str, Any]:
-    asked = (f"faithfulness/{name}/{key}/{method.replace(' ', '_')}" for key, method in _areas(job, name, maps))
+    asked = (f"faithfulness/{name}/{key}/{method.replace(' ', '_')}" for key, method in _areas(job, maps))
     return {
         "scores": made_by(job, f"score/{name}"),
         "maps": {folder: made_by(job, folder) for folder in maps.values()},

@@ -43,7 +43,8 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
         print()
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
-    print(f"attention {', '.join(methods) or 'ready-made'}; metrics {', '.join(experiment.metrics)}")
+    also = f", scored by {', '.join(experiment.methods)} too" if experiment.methods else ""
+    print(f"attention {', '.join(methods) or 'ready-made'}{also}; metrics {', '.join(experiment.metrics)}")
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
