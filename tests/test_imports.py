@@ -9,8 +9,8 @@ import gazetune
 ROOMS = (
     "errors", "files", "code", "folder", "progress", "run", "provenance", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
-    "attention", "metrics", "biases", "training", "parity", "tables", "figures", "report",
-    "experiment", "loading", "estimate", "plan", "job", "explained", "beside", "tuning", "heads", "classify",
+    "attention", "metrics", "biases", "training", "parity", "faithfulness", "tables", "figures", "report",
+    "experiment", "loading", "estimate", "plan", "job", "explained", "beside", "tuning", "heads", "classify", "methods",
     "pipeline", "export", "comparison",
     "commands", "cli", "__main__",
 )  # fmt: skip

@@ -140,6 +140,11 @@ def score(
     skip_bad: SkipBad = False,
     allow_code: AllowCode = False,
     by: By = None,
+    attention: Annotated[
+        str | None, typer.Option(help="Also by these attention methods, e.g. cls_attention,gradcam.", metavar="METHODS")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Of deletion and insertion (16); 0: leave them out.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Of deletion and insertion: auto, fp32 or bf16.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -147,7 +152,10 @@ def score(
     refuse_if_busy(run)
     from gazetune.commands import score_run
 
-    _show(score_run(run, data or [], device, skip_bad, allow_code, by), as_json)
+    found = score_run(
+        run, data or [], device, skip_bad, allow_code, by, attention=attention, steps=steps, precision=precision
+    )
+    _show(found, as_json)
 
 
 COMPARE = """Examples:

@@ -33,6 +33,7 @@ from gazetune.loading import (
     other_data,
     parse,
 )
+from gazetune.methods import compare_methods
 from gazetune.metrics import METRICS
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.parity.corruptions import CORRUPTIONS
@@ -166,6 +167,7 @@ def _execute(
             return None
         pipeline.attend(job, job.main)
         pipeline.score(job, job.main)
+        compare_methods(job, job.main)
         pipeline.look_for_biases(job, job.main)
         for name, images in labelled.items():
             classify(job, name, images, experiment.parity[name])
@@ -181,12 +183,17 @@ def score_run(
     allow_code: bool = False,
     by: Sequence[str] | None = None,
     objects: bool = False,
+    attention: str | None = None,
+    steps: int | None = None,
+    precision: str | None = None,
 ) -> dict[str, Any]:
     """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
 
     by: columns of the data sets that are scored, by which observers or images are compared. objects: read the run's
-    own data set again if the run does not hold its objects. Raises InputError for other data if a model has ready-made
-    maps: there are none of other images, and files of the same names would be taken for theirs.
+    own data set again if the run does not hold its objects. attention: methods, with commas between, by which the
+    models are scored besides their own; steps, precision: of deletion and insertion (see Faithfulness). Raises
+    InputError for other data if a model has ready-made maps: there are none of other images, and files of the same
+    names would be taken for theirs.
     """
     allow(allow_code)
     run = Run(path)
@@ -199,6 +206,7 @@ def score_run(
         )
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
+    experiment = _with_methods(experiment, attention, steps, precision)
     job = _job(experiment, run, device, allow_code)
     others = [other_data(text, experiment, by or ()) for text in data]
     with run.locked():
@@ -210,6 +218,7 @@ def score_run(
         for name in [stimuli.name for stimuli in others] or [job.main]:
             pipeline.attend(job, name)
             pipeline.score(job, name)
+            compare_methods(job, name)
             pipeline.look_for_biases(job, name)
         pipeline.conclude(job)
     return _summary(job)
@@ -279,6 +288,17 @@ def export_run(path: Path, model: str, to: str, form: str = "huggingface", onnx:
     """Write a tuned model of a run where others can use it, with a model card; returns what was written, in words."""
     run = Run(path)
     return export_model(run, _of_run(run), model, to, form, onnx)
+
+
+def _with_methods(
+    experiment: Experiment, attention: str | None, steps: int | None, precision: str | None
+) -> Experiment:
+    """The experiment with other attention methods to score by, where they are named."""
+    settings = experiment.model_dump(exclude_none=True)
+    settings["methods"] = settings["methods"] if attention is None else [m.strip() for m in attention.split(",")]
+    settings["faithfulness"] |= {} if steps is None else {"steps": steps}
+    settings["faithfulness"] |= {} if precision is None else {"precision": precision}
+    return parse(settings, "--attention")
 
 
 def _job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:

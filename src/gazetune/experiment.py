@@ -12,6 +12,7 @@ from gazetune.data import OPTIONS, READERS
 from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
 from gazetune.errors import InputError
+from gazetune.faithfulness import Faithfulness
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
@@ -114,9 +115,10 @@ class Experiment(_Frozen):
     """A whole experiment, as its YAML file says it.
 
     data: the study with fixations; none where no model learns and images are only classified. parity: sets of labelled
-    images to classify, by name.
-    target: the class that attention methods made of gradients explain: of the frozen start that a model was tuned from
-    (teacher), of the model itself (own), or the image's label.
+    images to classify, by name. methods: attention methods by which every model is scored besides its own;
+    faithfulness: how deletion and insertion are then done of each. target: the class that attention methods made of
+    gradients explain: of the frozen start that a model was tuned from (teacher), of the model itself (own), or the
+    image's label.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -126,6 +128,8 @@ class Experiment(_Frozen):
     reference: str
     attention: str = "rollout"
     target: Literal["teacher", "own", "label"] = "teacher"
+    methods: tuple[str, ...] = ()
+    faithfulness: Faithfulness = Faithfulness()
     metrics: tuple[str, ...] = tuple(METRICS)
     contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
     parity: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Classification] = {}
@@ -141,7 +145,8 @@ class Experiment(_Frozen):
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":
         _known(self.reference, self.models, "model (as the reference)")
-        _known(self.attention, METHODS, "attention method")
+        for method in (self.attention, *self.methods):
+            _known(method, METHODS, "attention method")
         for metric in self.metrics:
             if ":" not in metric:
                 _known(metric, METRICS, "metric")

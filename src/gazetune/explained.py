@@ -93,7 +93,8 @@ def _labels(data: Prepared, rows: Int[np.ndarray, " image"]) -> Int[np.ndarray, 
 
 
 def _predict(job: Job, start: str, data: Prepared) -> list[str]:
-    """The class that the frozen start sees in each image that is used, by row of the table; -1 in the others."""
+    """The class that the frozen start sees in each image that is used, by row of the table; -1 in the others,
+    and in all where it has no head."""
     teacher, pixels, rows = on_device(job, start), data.pixels(job.sizes[start]), _used(data)
     classes = torch.full((len(data.table),), -1)
     starts = range(0, len(rows), job.experiment.batch_size)

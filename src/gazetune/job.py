@@ -55,10 +55,10 @@ def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
     sizes = {}
     for weights in dict.fromkeys(e.model.start for e in experiment.entries() if e.model.maps is None):
         backbone = load_backbone(weights, experiment.image_size)
-        output = black(backbone)
+        black(backbone)
         looking = experiment.models.values() if experiment.data is not None else ()
         for method in {experiment.method_of(m) for m in looking if m.weights == weights}:
-            require_fit(method, backbone, output, weights)
+            require_fit(method, backbone, weights)
         sizes[weights] = backbone.image_size
     return sizes
 

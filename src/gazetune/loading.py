@@ -22,6 +22,7 @@ from gazetune.data.splits import BOTH
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model
+from gazetune.faithfulness import Faithfulness
 from gazetune.maps import Human
 from gazetune.parity.corruptions import CORRUPTIONS, IMAGENET_C
 from gazetune.parity.settings import Classification
@@ -224,6 +225,7 @@ def _fields_at(path: tuple[str | int, ...]) -> list[str]:
     """The settings that exist at a place of an experiment."""
     places: dict[str, type[BaseModel]] = {
         "data": Data, "world": World, "human": Human, "models": Model, "training": Training,
+        "faithfulness": Faithfulness,
         "contrasts": Contrast, "a": Region, "b": Region, "also": Region,
     }  # fmt: skip
     found: type[BaseModel] = Experiment

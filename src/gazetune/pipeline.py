@@ -22,6 +22,7 @@ from gazetune.figures.write import write_figures
 from gazetune.files import sha256_file
 from gazetune.heads import attend_heads, head_tables
 from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
+from gazetune.methods import method_tables
 from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points, write_levels
 from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
@@ -217,6 +218,7 @@ def _scored(job: Job) -> dict[str, dict[str, str]]:
         biases = stages.get(f"biases/{name}")
         if biases and _has_objects(job, name) and biases["inputs"] == plain(_bias_inputs(job, name)):
             done[name] |= biases["outputs"]
+        done[name] = {**done[name], **method_tables(job, name)}
     return dict(sorted(done.items(), key=lambda item: item[0] != job.main)) if done else {}
 
 

@@ -63,7 +63,8 @@ def print_plan(
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
         print()
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
-    print(f"attention {', '.join(methods) or 'ready-made'}; metrics {', '.join(experiment.metrics)}")
+    also = f", scored by {', '.join(experiment.methods)} too" if experiment.methods else ""
+    print(f"attention {', '.join(methods) or 'ready-made'}{also}; metrics {', '.join(experiment.metrics)}")
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
@@ -133,8 +134,9 @@ def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbon
         return None
     try:
         backbone = load_backbone(weights, experiment.image_size)
+        black(backbone)  # whether its attention can be read
         for model in (m for m in experiment.models.values() if m.weights == weights):
-            require_fit(experiment.method_of(model), backbone, black(backbone), weights)
+            require_fit(experiment.method_of(model), backbone, weights)
         return backbone
     except InputError as reason:
         missing.append(str(reason))

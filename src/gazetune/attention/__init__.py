@@ -7,7 +7,11 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from gazetune.attention.cls_attention import cls_attention
 from gazetune.attention.gradcam import gradcam
+from gazetune.attention.gradient_rollout import gradient_rollout
+from gazetune.attention.mean_attention import mean_attention
+from gazetune.attention.relevance import relevance
 from gazetune.attention.rollout import rollout
 from gazetune.backbones import Backbone, Given, Kept, Output
 from gazetune.errors import InputError
@@ -22,9 +26,9 @@ class Method:
     of: takes the output and the class that each image is explained for (None: the model's own prediction, or a method
     that needs no class) and returns the map on the patch grid.
     needs: the field of `Output` that it reads. keeps: what the backbone is asked to keep of its attention.
-    gradient: whether it is made of gradients of a class score. The forward pass then has a graph even in evaluation,
-    and `of` builds a second one where the caller's grad mode is on, so that a loss on the map reaches the weights
-    (`gradients.class_gradients` does both).
+    gradient: whether it is made of gradients of a score (`gradients.score_of`). The forward pass then has a graph even
+    in evaluation, and `of` builds a second one where the caller's grad mode is on, so that a loss on the map reaches
+    the weights (`gradients.class_gradients` does both).
     """
 
     of: Callable[[Output, Int[Tensor, " batch"] | None], Grid]
@@ -41,6 +45,10 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "rollout": Method(lambda output, _: rollout(output), needs="attention", label="Attention rollout"),
+    "cls_attention": Method(lambda output, _: cls_attention(output), "attention", label="Last layer"),
+    "mean_attention": Method(lambda output, _: mean_attention(output), "attention", label="Mean of layers"),
+    "gradient_rollout": Method(gradient_rollout, "attention", keeps="heads", gradient=True, label="Gradient rollout"),
+    "relevance": Method(relevance, "attention", keeps="heads", gradient=True, label="Relevance"),
     "gradcam": Method(gradcam, "activations", gradient=True, label="Grad-CAM"),
 }
 
@@ -50,18 +58,10 @@ def fitting(backbone: Backbone) -> list[str]:
     return [name for name, method in METHODS.items() if method.needs in backbone.gives]
 
 
-def require_fit(name: str, backbone: Backbone, output: Output, model: str) -> None:
-    """Raises InputError, naming the methods that fit, if the method cannot explain this model.
-
-    `output` is that of any image: a method made of gradients needs class scores. `model` is what the error calls it.
-    """
+def require_fit(name: str, backbone: Backbone, model: str) -> None:
+    """Raises InputError, naming the methods that fit, if the method cannot explain this model, called `model`."""
     method, given = METHODS[name], " and ".join(sorted(backbone.gives)) or "nothing that a method could read"
-    others = [n for n in fitting(backbone) if output.logits is not None or not METHODS[n].gradient]
+    others = fitting(backbone)
     cure = f"Give this model attention: {' or '.join(others)}." if others else "No method fits this model."
     if method.needs not in backbone.gives:
         raise InputError(f"The attention method '{name}' needs {method.needs}, but '{model}' gives {given}. {cure}")
-    if method.gradient and output.logits is None:
-        raise InputError(
-            f"The attention method '{name}' is made of gradients of a class score, but '{model}' has no classification "
-            f"head. {cure}"
-        )

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gazetune.attention import METHODS, Method, require_fit
-from gazetune.backbones import Backbone, black
+from gazetune.backbones import Backbone
 from gazetune.data.decoded import Pixels, batch_of
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import MAP_SIZE, upsampled
@@ -67,7 +67,7 @@ def attention_maps(
     """
     images = photos_of(stimuli, backbone.image_size)
     with torch.no_grad():
-        require_fit(method, backbone, black(backbone), type(backbone.model).__name__)
+        require_fit(method, backbone, type(backbone.model).__name__)
         return upsampled(forward(backbone, images, len(stimuli), METHODS[method], batch_size)["grid"], size)
 
 

@@ -1,5 +1,8 @@
 """Attention rollout (Abnar & Zuidema, 2020): how much of each patch reaches the read-out ([CLS]) through all layers."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,6 +34,19 @@ def carried_row(
     row = readout
     for attention in reversed(layers):
         row = ((row[:, None] @ attention)[:, 0] + row) / 2
+    return row
+
+
+def first_row(
+    matrices: Sequence[Float[Tensor, "batch tokens tokens"]], readout: Float[Tensor, "batch tokens"] | None = None
+) -> Float[Tensor, "batch tokens"]:
+    """`readout` times the product M_L ... M_1 of matrices that run from first to last layer, differentiable.
+
+    Without a readout (see `Output.readout`) its [CLS] row.
+    """
+    row = matrices[-1][:, 0] if readout is None else torch.bmm(readout[:, None], matrices[-1])[:, 0]
+    for matrix in reversed(matrices[:-1]):
+        row = torch.bmm(row[:, None], matrix)[:, 0]
     return row
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head (the
 # mean of the patches' rows for a model that is not read at [CLS]); nothing
 Kept = Literal["mean", "heads", "cls", "none"]
-# what an attention method reads of an output: `attention` of a transformer, or `activations` of a CNN
+# what an attention method reads of an output
 Given = Literal["attention", "activations"]
 
 
@@ -29,7 +29,8 @@ class Output:
     tokens: every token after the last block, before the final norm, prefix first; None for a model without tokens.
     representation: what a classification head of this model would sit on ([CLS] after the final norm, or the pooled
     vector); None where the model has a head of its own and does not show it.
-    activations: the maps of a CNN's last stage; None for a model that has none to show.
+    activations: the maps of a CNN's last stage; of a transformer the patch tokens that the attention of the last block
+    reads, a map for each channel; None for a model that has none to show.
     readout: the weights of the tokens (sum 1) that a map starts from, for a model that is not read at [CLS]: the mean
     of the patches, or the attention of its pooling head's query; None: the [CLS] row.
     """

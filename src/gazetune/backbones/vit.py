@@ -47,6 +47,7 @@ class VisionTransformer:
         rows = CLS_ROWS if self.reading == "cls" else patch_rows(self.prefix)
         self._keeps: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": rows, "none": "sdpa"}
         self._blocks = _find_blocks(model, self._config.num_hidden_layers, name)
+        self._reads = _first_norm(self._blocks[-1])
         self._tower: Any = getattr(model, "vision_model", model)
         self._seen: dict[str, Any] = {}
         self._watch()
@@ -59,8 +60,8 @@ class VisionTransformer:
 
     @property
     def gives(self) -> frozenset[Given]:
-        """Attention probabilities."""
-        return frozenset({"attention"})
+        """Attention probabilities; and the patches that the last block reads, where it begins with a norm."""
+        return frozenset({"attention"} if self._reads is None else {"attention", "activations"})
 
     def _watch(self) -> None:
         """Keep, at every pass, what a model with a head does not hand out."""
@@ -68,9 +69,19 @@ class VisionTransformer:
         self._blocks[-1].register_forward_hook(partial(self._keep, "block"))
         if self.reading == "pooling head":  # torch's attention: hands its probabilities out, averaged over heads
             self._tower.head.attention.register_forward_hook(partial(self._keep, "query"))
+        if self._reads is not None:
+            self._reads.register_forward_hook(self._show_patches)
 
     def _keep(self, what: str, _module: nn.Module, _inputs: object, output: Any) -> None:
         self._seen[what] = output
+
+    def _show_patches(self, _module: nn.Module, _inputs: object, tokens: Tensor) -> Tensor:
+        """Hand the tokens on by way of the patches as maps, so that gradients with respect to these can be had."""
+        if tokens.shape[1] != self.prefix + self.grid[0] * self.grid[1]:
+            return tokens  # said where the pass is over
+        maps = tokens[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
+        self._seen["patches"] = maps
+        return torch.cat([tokens[:, : self.prefix], maps.flatten(2).transpose(1, 2)], dim=1)
 
     @contextmanager
     def _keeping(self, attention: Kept) -> Iterator[None]:
@@ -114,6 +125,7 @@ class VisionTransformer:
             grid=self.grid,
             tokens=hidden,
             representation=None if logits is not None else self._representation(seen["tower"]),
+            activations=seen.get("patches"),
             readout=self._readout(seen, maps[-1]) if maps else None,
         )
 
@@ -198,6 +210,11 @@ def _find_blocks(model: nn.Module, depth: int, name: str) -> list[nn.Module]:
             f"'{name}' ({type(model).__name__}) is not a plain vision transformer: no single stack of blocks."
         )
     return list(lists[0])
+
+
+def _first_norm(block: nn.Module) -> nn.Module | None:
+    """The norm before the attention of a block, as all pre-norm families register it: the first of its norms."""
+    return next((m for m in block.children() if "norm" in type(m).__name__.lower()), None)
 
 
 def _projections(block: nn.Module) -> list[nn.Linear]:

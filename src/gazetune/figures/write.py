@@ -8,6 +8,7 @@ from gazetune.figures.alignment import draw_alignment
 from gazetune.figures.consistency import draw_consistency
 from gazetune.figures.examples import draw_examples_of
 from gazetune.figures.heads import write_heads
+from gazetune.figures.methods import write_methods
 from gazetune.figures.parity import write_parity_figures
 from gazetune.figures.style import PRIOR_COLOUR, colours, save
 from gazetune.metrics import Metric
@@ -24,8 +25,9 @@ def write_figures(
     metrics: Mapping[str, Metric],
     sizes: Collection[tuple[int, int]],
 ) -> list[str]:
-    """`figures/alignment.png`; `heads.png` where heads were scored; where there is CC, `consistency.png` and
-    `examples.png`; where images have labels, those of figures.parity, of every data set.
+    """`figures/alignment.png`; `heads.png` where heads were scored; `methods.png` where methods were compared; where
+    there is CC, `consistency.png` and `examples.png`; where images have labels, those of figures.parity, of every data
+    set.
 
     Examples show the first tuned model against the reference or, where nothing was tuned, the first other.
 
@@ -46,11 +48,12 @@ def write_figures(
     if "correlations" in summary:  # else a gains.csv that lies there is of other settings
         written += _consistency(run, dataset, shown, paint)
     written += write_heads(run, dataset, labels)
+    written += write_methods(run, dataset, labels, colours(roles))
     reference = next(key for key, role in roles.items() if role == "reference")
     first = next((key for part in ("tuned", "other") for key, role in roles.items() if role == part), None)
     if first is None or "cc" not in metrics or not sizes:
         return written
-    scores = keyed(run.images.query("dataset == @dataset"))
+    scores = keyed(run.table(f"scores/{dataset}"))  # images.csv may have other attention methods too
     test = load_prepared(run, dataset, sizes)
     figure = draw_examples_of(run, test, scores, labels, first, reference, max(sizes))
     return written + save(run, "examples", figure)

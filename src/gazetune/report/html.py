@@ -11,6 +11,7 @@ import pandas as pd
 from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
+from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, not_run, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import people
 from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
@@ -26,6 +27,7 @@ ALT = {
     "[CLS]: the mean over its patches) with the human density maps, by layer (rows, 1 is the first) and head (columns; "
     "mean: the average over the heads of a layer). One panel a model, one scale, in whose bar a line marks the mean "
     "training map; a frame marks the best head of each model.",
+    "methods": "Mean CC with its 95 % interval by several attention methods (across), one line a model.",
 }
 CLASSIFICATION = {
     "accuracy": "Top-1 accuracy of each model by data set and classification head, with 95 % intervals; the dashed "
@@ -99,6 +101,7 @@ def _dataset(
         "reasons": [tuple(r.values()) for r in about["reasons"]],
         "tests": [_test(t, labels, metrics) for t in tests],
         "biases": bias_tables(summary, name, labels),
+        "methods": method_table(summary, name, labels),
         "people": people(summary, name, labels, metrics),
     }
 

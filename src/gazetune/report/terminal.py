@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
+from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
 from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
@@ -41,6 +42,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print(table)
         for tests in _tests(summary, dataset, roles, labels, metrics):
             console.print(tests)
+        _print_methods(summary, dataset, labels, console)
         for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))
@@ -77,6 +79,19 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Ta
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def _print_methods(summary: dict[str, Any], dataset: str, labels: dict[str, str], console: Console) -> None:
+    head, rows = method_table(summary, dataset, labels, interval=False)
+    if not rows:
+        return
+    title = f"{dataset}: means by attention method (intervals: methods.csv; tests: method_tests.csv)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place > 1 else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def print_biases(summary: dict[str, Any], console: Console) -> None:

@@ -13,6 +13,7 @@ from gazetune.run import SUMMARY, Json, Run
 from gazetune.statistics.compare import compare, describe
 from gazetune.tables.biases import gather_biases
 from gazetune.tables.gain import consistency_summary, gain_summary, gain_tables
+from gazetune.tables.methods import gather_methods, method_summary
 from gazetune.tables.observers import describe_observers
 from gazetune.tables.parity import parity_tables
 from gazetune.tables.people import write_people
@@ -66,7 +67,11 @@ def _alignment(
         "tests": tests.to_dict("records"),
         "reasons": _reasons(keyed(scores)),
     }
-    parts: dict[str, pd.DataFrame] = {"images": scores, "tests": tests}
+    compared = [name for name, files in scored.items() if f"scores/{name}-methods.csv" in files]
+    others, methods = gather_methods(run, compared, roles, metrics)
+    images = pd.concat([scores, others], ignore_index=True) if len(others) else scores
+    summary |= method_summary(methods)
+    parts: dict[str, pd.DataFrame] = {"images": images, "tests": tests, **methods}
     for kind in PARTS:
         files = [f"scores/{name}-{kind}" for name, files in scored.items() if f"scores/{name}-{kind}.csv" in files]
         if files:
