@@ -22,7 +22,7 @@ from worlds import gazetune, run_small
 ROOT = Path(__file__).parents[1]
 MINE = """
 from pathlib import Path
-from gazetune.backbones.vit import load_vit
+from gazetune.backbones.pretrained import load_vit
 
 HERE = Path(__file__).parent
 (HERE / "was_run").touch()
