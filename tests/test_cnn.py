@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -213,6 +214,20 @@ def test_tuning_brings_gradcam_nearer_to_people():
     assert state.best_loss < state.evaluated["0"] - 0.03
 
 
+def test_bf16_leaves_the_map_and_the_losses_in_float32():
+    student, memory = small(), Memory()
+    settings = fast(max_steps=2, precision="bf16")
+    parts = parts_of(student, n=8, settings=settings)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = GRADCAM.forward(student, images())
+    found = GRADCAM.of(output, None)
+    exact = GRADCAM.of(GRADCAM.forward(student, images()), output.logits.argmax(1))
+    assert output.activations.dtype == torch.bfloat16 and found.dtype == torch.float32
+    assert ((found - exact).abs().amax() / exact.amax()).item() < 0.05
+    tune(student, *parts, GRADCAM, settings, 0, memory.keeper)
+    assert np.isfinite(memory.losses()).all()
+
+
 def test_the_class_that_is_asked_for_is_explained_in_training():
     student = small()
     part = parts_of(student, n=8)[0]
@@ -273,6 +288,23 @@ def test_a_network_without_a_head_gives_its_feature_and_no_logits(tmp_path):
     output = black(backbone)
     assert output.logits is None and backbone.classes == () and output.activations.shape == (1, 32, 2, 2)
     assert backbone.mean == IMAGENET[0] and all(n.startswith("encoder.stages.3.") for n in backbone.learnable())
+
+
+def test_size_and_normalisation_are_those_of_the_preprocessor(tmp_path):
+    small().save(tmp_path)
+    (tmp_path / "preprocessor_config.json").unlink()
+    assert load_backbone(tmp_path).image_size == (224, 224) and load_backbone(tmp_path).std == IMAGENET[1]
+    own = {"image_processor_type": "ConvNextImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    for size in (96, {"shortest_edge": 96}, {"height": 96, "width": 96}):
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps({**own, "size": size, "crop_pct": 0.875}))
+        backbone = load_backbone(tmp_path)
+        assert backbone.image_size == (96, 96) and (backbone.mean, backbone.std) == ((0.5,) * 3, (0.25,) * 3)
+        assert (
+            backbone.preprocessing() == "RGB, squashed to 96x96 (bicubic), mean (0.5, 0.5, 0.5), SD (0.25, 0.25, 0.25)"
+        )
+    photo = torch.full((1, 3, 96, 96), 255, dtype=torch.uint8)  # white is (1 - .5) / .25 = 2
+    with torch.no_grad():
+        assert torch.allclose(backbone(photo).logits, backbone.model(torch.full((1, 3, 96, 96), 2.0)).logits, atol=1e-5)
 
 
 def test_inputs_may_be_rectangular():

@@ -30,7 +30,7 @@ ExperimentName = Annotated[
 DataPaths = Annotated[
     list[str] | None, typer.Option("--data", help="Where the data lie: PATH, or NAME=PATH.", metavar="[NAME=]PATH")
 ]
-Weights = Annotated[str | None, typer.Option(help="Start every model from here: a hub name, a folder, or `tiny`.")]
+Weights = Annotated[str | None, typer.Option(help="Start every model from here: hub name, folder, `tiny` or code.")]
 Output = Annotated[Path | None, typer.Option(help="The run directory (default: runs/NAME-sSEED).")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on in an existing run directory; finished stages are kept.")]
 Limit = Annotated[int | None, typer.Option(min=2, help="At most this many images of each split.")]
