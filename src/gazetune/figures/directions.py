@@ -34,7 +34,8 @@ def draw_directions(drawn: Mapping[str, pd.DataFrame], labels: Mapping[str, str]
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(rows, columns, figsize=(3 * columns, 3.5 * rows), squeeze=False)
+        size = (3 * columns, 3.5 * rows + 0.4)
+        figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
         for (by, names, part), panel in zip(groups, panels.flat, strict=False):
             low, high = 100 * np.array(
                 [part.filter(like="accuracy_").min().min(), part.filter(like="accuracy_").max().max()]
