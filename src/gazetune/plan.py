@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from gazetune.attention.ready import find_maps
 from gazetune.backbones import Backbone, load_backbone
 from gazetune.data import Stimuli
+from gazetune.data.photos import labels_for_tuning, photos_for_tuning
 from gazetune.data.splits import NAMES, members, split_of
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
+from gazetune.training.settings import Training
 
 
 def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]) -> None:
@@ -40,6 +42,7 @@ def print_plan(experiment: Experiment, run: Run, load: Callable[[Data], Stimuli]
             own = experiment.training_of(entry.model)
             steps = own.steps(counts["train"]) if counts else "?"
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
+            missing += _wrong_folders(own)
         print()
     print(f"attention {experiment.attention}; metrics {', '.join(experiment.metrics)}")
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
@@ -59,6 +62,18 @@ def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
         )
     if counts["test"] < FEWEST:
         say(f"warning: {counts['test']} test images are too few for a test; at least {FEWEST} are needed")
+
+
+def _wrong_folders(settings: Training) -> list[str]:
+    """What is wrong with the other photos or the labelled images that a training asks for."""
+    found = []
+    for path, read in ((settings.distil_on, photos_for_tuning), (settings.accuracy_on, labels_for_tuning)):
+        try:
+            if path is not None:
+                read(path)
+        except InputError as reason:
+            found.append(str(reason))
+    return found
 
 
 def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ CHUNK = 64
 Pixels = UInt8[np.ndarray, "decoded 3 input_height input_width"]
 
 
+@runtime_checkable
 class Photographed(Protocol):
     """Images that have pixels: `Stimuli`, `Photos`."""
 

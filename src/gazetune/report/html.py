@@ -12,7 +12,7 @@ from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
 from gazetune.report.parity import HEAD, parity_rows
 from gazetune.report.people import people
-from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
+from gazetune.report.words import accuracy_lines, answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 
 ALT = {
@@ -45,6 +45,7 @@ def write_report(
         datasets=[_dataset(summary, name, labels, metrics) for name in summary["datasets"]],
         figures=[_figure(run, name) for name in ALT if f"figures/{name}.png" in drawn],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
+        accuracy_while_tuned=accuracy_lines(summary, labels),
         citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],
         environment=f"gazetune {provenance['gazetune']} (commit {provenance['commit'] or 'unknown'}), Python "

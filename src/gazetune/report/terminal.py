@@ -10,7 +10,16 @@ from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
 from gazetune.report.parity import parity_lines
 from gazetune.report.people import group_lines
-from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
+from gazetune.report.words import (
+    accuracy_lines,
+    answer,
+    in_question,
+    number,
+    p_value,
+    row_name,
+    table_rows,
+    test_between,
+)
 from gazetune.tables.rows import CEILING, PRIORS
 
 MANY_ROWS = 12  # more do not stand side by side
@@ -44,6 +53,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
+    for line in accuracy_lines(summary, labels):
+        console.print(line)
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
 
 
