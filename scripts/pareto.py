@@ -104,7 +104,8 @@ def term_of(settings: Training) -> tuple[str, str]:
     used = {name: weight for name, weight in terms.items() if weight}
     names = list(used)
     if settings.distil_on is not None:
-        names.append(f"other photos: {Path(settings.distil_on).name}")
+        folder = Path(settings.distil_on)
+        names.append(f"other photos ({folder.parent.name if folder.name == 'images' else folder.name})")
     return " + ".join(names) or "none", ", ".join(f"{weight:g}" for weight in used.values())
 
 

@@ -180,6 +180,8 @@ def test_labels_that_the_model_does_not_know_are_named(monkeypatch, study, capsy
     folder = write_classes(study / "four", classes=("a", "b", "c", "zebra"))
     assert of_study(monkeypatch, study, f"accuracy_on={folder}") == 2
     assert "'zebra'" in (said := capsys.readouterr().err) and "none of the model's 3" in said
+    ended = gazetune(monkeypatch, "run", study / "small.yaml", "--dry-run", "--set", "training.accuracy_on=nowhere")
+    assert ended == 2 and "accuracy_on: 'nowhere' does not exist" in capsys.readouterr().err
     broken = write_classes(study / "broken")
     (broken / "a" / "0.png").write_bytes(b"no image")
     assert of_study(monkeypatch, study, f"accuracy_on={broken}", output="other") == 2
