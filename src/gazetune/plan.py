@@ -13,6 +13,7 @@ from gazetune.backbones import Backbone, black, load_backbone
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
+from gazetune.data.photos import labels_for_tuning, photos_for_tuning
 from gazetune.data.splits import NAMES, TESTED, members, split_of
 from gazetune.errors import InputError
 from gazetune.estimate import expected, print_costs, print_places
@@ -22,6 +23,7 @@ from gazetune.parity.settings import Classification
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
+from gazetune.training.settings import Training
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -61,6 +63,7 @@ def print_plan(
             own = experiment.training_of(entry.model)
             steps = own.steps(counts["train"]) if counts else "?"
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
+            missing += _wrong_folders(own)
         print()
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
     also = f", scored by {', '.join(experiment.methods)} too" if experiment.methods else ""
@@ -102,6 +105,18 @@ def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
         )
     if counts["test"] < FEWEST:
         say(f"warning: {counts['test']} test images are too few for a test; at least {FEWEST} are needed")
+
+
+def _wrong_folders(settings: Training) -> list[str]:
+    """What is wrong with the other photos or the labelled images that a training asks for."""
+    found = []
+    for path, read in ((settings.distil_on, photos_for_tuning), (settings.accuracy_on, labels_for_tuning)):
+        try:
+            if path is not None:
+                read(path)
+        except InputError as reason:
+            found.append(str(reason))
+    return found
 
 
 def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:

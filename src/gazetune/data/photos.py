@@ -1,5 +1,6 @@
 """Photos without fixations, for a training to hold on to or to be right about; ObjectNet is refused."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +107,9 @@ def refuse_objectnet(folder: Path, paths: tuple[Path, ...] | list[Path]) -> None
     Told by its name, by its mapping files in the folder or beside it, or by the red border of 2 px that its photos
     have: on all of five photos, spread over the folder.
     """
-    known = "objectnet" in folder.resolve().as_posix().lower()
-    known = known or any((place / name).is_file() for place in (folder, folder.parent) for name in MAPPING_FILES)
+    place = folder.resolve()
+    known = any(re.fullmatch(r"objectnet[-_. v\d]*", name, re.IGNORECASE) for name in (place.name, place.parent.name))
+    known = known or any((where / name).is_file() for where in (place, place.parent) for name in MAPPING_FILES)
     some = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, LOOKED_AT).astype(int))]
     if known or all(_has_red_border(path) for path in some):
         raise InputError(

@@ -14,7 +14,7 @@ from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises
 from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, not_run, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import people
-from gazetune.report.words import answer, number, p_value, row_name, shares, table_rows
+from gazetune.report.words import accuracy_lines, answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
 from gazetune.tables.changes import read_changes
 
@@ -67,6 +67,7 @@ def write_report(
         compared=[_figure(run, name, alt) for name, alt in CLASSIFICATION.items() if f"figures/{name}.png" in drawn],
         classification=[_classification(summary, name, labels, changes) for name in classified(summary)],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
+        accuracy_while_tuned=accuracy_lines(summary, labels),
         citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
         command=provenance["command"],
         environment=f"gazetune {provenance['gazetune']} (commit {provenance['commit'] or 'unknown'}), Python "

@@ -14,7 +14,16 @@ from gazetune.report.gain import agreement_line
 from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
-from gazetune.report.words import answer, in_question, number, p_value, row_name, table_rows, test_between
+from gazetune.report.words import (
+    accuracy_lines,
+    answer,
+    in_question,
+    number,
+    p_value,
+    row_name,
+    table_rows,
+    test_between,
+)
 from gazetune.run import Run
 from gazetune.tables.changes import read_changes
 from gazetune.tables.rows import CEILING, PRIORS
@@ -47,6 +56,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
             console.print(line)
         console.print(answer(summary, dataset, roles, labels))
         console.print(agreement_line(summary, dataset, labels))
+    for line in accuracy_lines(summary, labels):
+        console.print(line, markup=False)
     _classification(summary, console, {})
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
 

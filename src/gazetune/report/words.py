@@ -124,8 +124,10 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
             if any(parts):
                 who = "the tuned model" if tuned else row_name(model, labels)
                 sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
-    unmoved = (k for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned")
-    still = [row_name(k, labels) for k in unmoved]
+    unmoved = [k for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
+    refused = [k for k in unmoved if _all_refused(summary["training"][k])]
+    sentences += [f"{row_name(k, labels)}: {_nothing_kept(summary['training'][k])}" for k in refused]
+    still = [row_name(k, labels) for k in unmoved if k not in refused]
     if still:
         sentences.append(
             f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
@@ -137,6 +139,45 @@ def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], l
         a, b = models[reference], models[tuned]
         sentences.append(f"Accuracy on the {a['n']} test images: {a['top1']:.1%} before, {b['top1']:.1%} after.")
     return " ".join(sentences) or "The tuned model could not be tested against its reference."
+
+
+def accuracy_lines(summary: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+    """The accuracy of each training at every evaluation, where it was measured, and what was refused for it."""
+    return [
+        f"{row_name(key, labels)}, accuracy while it was tuned, on {_labelled(state['accuracy_on'])}: {_course(state)}"
+        for key, state in summary["training"].items()
+        if state.get("accuracy")
+    ]
+
+
+def _labelled(about: Mapping[str, Any]) -> str:
+    return f"{about['name']} ({about['n']} images, {about['preprocessing']}, by {about['head']})"
+
+
+def _course(state: Mapping[str, Any]) -> str:
+    """`step 0 86.6 %, step 40 85.0 % (refused), ...; ...` and what it means."""
+    refused, limit = set(state["refused"]), state["accuracy_on"]["max_loss"]
+    steps = ", ".join(
+        f"step {step} {share:.1%}{' (refused)' if int(step) in refused else ''}"
+        for step, share in state["accuracy"].items()
+    )
+    if limit is None:
+        return f"{steps}. Nothing was refused for it (no max_accuracy_loss)."
+    kept = f"Kept: step {state['best_step']}, at most {limit:g} points below the start."
+    return f"{steps}. {_nothing_kept(state) if _all_refused(state) else kept}"
+
+
+def _all_refused(state: Mapping[str, Any]) -> bool:
+    refused = state.get("refused", [])
+    return bool(refused) and len(refused) == len(state["evaluated"]) - 1
+
+
+def _nothing_kept(state: Mapping[str, Any]) -> str:
+    about = state["accuracy_on"]
+    return (
+        f"every evaluation after step 0 lost more than {about['max_loss']:g} points of accuracy on {about['name']}, so "
+        f"these weights are the start weights."
+    )
 
 
 def _against(
