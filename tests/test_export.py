@@ -136,7 +136,7 @@ def test_the_card_says_what_the_run_says(exported, world):
         assert row in alignment, alignment
     parity = next(row for row in summary["parity"] if row["first"] == "after-s42")
     said = section(card, "Parity")
-    assert f"| difference, points | {100 * parity['difference']:+.1f} |" in said and "| McNemar p |" in said
+    assert f"| difference, points | {100 * parity['difference']:+.2f} |" in said and "| McNemar p |" in said
     assert said.count("of 8 images") == 2
     state = summary["training"]["after-s42"]
     assert f"{state['learnable']:,} of {state['parameters']:,} parameters could learn" in card

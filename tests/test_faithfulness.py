@@ -28,7 +28,7 @@ class Counting:
 
     heads, grid, image_size, classes, gives = 0, (2, 2), (SIDE, SIDE), (), frozenset()
     model = nn.Linear(1, 1)
-    learnable = preprocessing = save = lambda *_: None
+    learnable = normalisation = save = lambda *_: None
 
     def __init__(self, has_head=True):
         self.has_head, self.asked = has_head, []
