@@ -106,7 +106,7 @@ def term_of(settings: Training) -> tuple[str, str]:
     if settings.distil_on is not None:
         folder = Path(settings.distil_on)
         names.append(f"other photos ({folder.parent.name if folder.name == 'images' else folder.name})")
-    return " + ".join(names) or "none", ", ".join(f"{weight:g}" for weight in used.values())
+    return " + ".join(names) or "the paper's objective", ", ".join(f"{weight:g}" for weight in used.values())
 
 
 def described(experiment: Experiment, entry: Entry) -> dict[str, Any]:
