@@ -6,8 +6,9 @@ RUN: runs that share a reference (docs/training.md, Preservation, has the experi
 sub-folder a class, or a CSV of file and label. `digits`: 500 of scikit-learn's 8x8 digits, far away from any photo;
 --write-digits FOLDER writes 500 others, for `distil_on`. A model is judged by linear heads that were fitted once on the
 frozen reference (5 folds; each image by the head that has not seen it). Where the models of a run have a head of
-their own and its test images labels, the run's predictions are taken as well. Writes pareto.csv and figures/pareto;
-what a model answered is kept in FOLDER/answers and not asked again.
+their own and its test images labels, the run's predictions are taken as well. Writes pareto.csv, pareto_pairs.csv
+(against the paper's objective with the same lambda) and figures/pareto; what a model answered is kept in FOLDER/answers
+and not asked again.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from gazetune.training.settings import Precision, Training
 
 DIGITS, N_DIGITS = "digits", 500  # tested; as many others may be distilled on
 BATCH = 16
+PLAIN = "the paper's objective"
 Labels = Int[np.ndarray, " image"]
 Right = Bool[np.ndarray, " image"]
 
@@ -106,7 +108,7 @@ def term_of(settings: Training) -> tuple[str, str]:
     if settings.distil_on is not None:
         folder = Path(settings.distil_on)
         names.append(f"other photos ({folder.parent.name if folder.name == 'images' else folder.name})")
-    return " + ".join(names) or "none", ", ".join(f"{weight:g}" for weight in used.values())
+    return " + ".join(names) or PLAIN, ", ".join(f"{weight:g}" for weight in used.values())
 
 
 def described(experiment: Experiment, entry: Entry) -> dict[str, Any]:
@@ -162,6 +164,29 @@ def rows_of(run: Run, sets: Sequence[Asked]) -> list[dict[str, Any]]:
     return found
 
 
+def pairs(runs: Sequence[Run], sets: Sequence[Asked]) -> pd.DataFrame:
+    """Every training that holds on to more against the paper's objective with the same lambda, paired by image."""
+    models = {}  # key -> term, lambda, scores, answers
+    for run in runs:
+        experiment, images = load_experiment(str(run.file(CONFIG))), keyed(run.images)
+        for entry in (e for e in experiment.entries() if e.seed is not None):
+            about = described(experiment, entry)
+            scores = images[images["key"] == entry.key].set_index("image")
+            right_of = {s.name: s.right(weights_of(run, entry)).astype(float) for s in sets}
+            models[entry.key] = (about["term"], about["lambda"], scores, right_of)
+    rows = []
+    for first, (term, weight, scores, right_of) in models.items():
+        plain = [k for k, (other, w, *_) in models.items() if other == PLAIN and w == weight]
+        for second in plain if term != PLAIN else []:
+            values = [(m, scores[m], models[second][2].loc[scores.index, m]) for m in ("cc", "sauc")]
+            values += [(name, 100 * mine, 100 * models[second][3][name]) for name, mine in right_of.items()]
+            for of, a, b in values:
+                t = paired_test(a, b)
+                found = {"n": t.n, "difference": t.difference, "low": t.ci_low, "high": t.ci_high, "p": t.p}
+                rows.append({"first": first, "second": second, "term": term, "lambda": weight, "of": of, **found})
+    return pd.DataFrame(rows)
+
+
 def weights_of(run: Run, entry: Entry) -> str:
     """The weights that a model ended with."""
     return entry.model.start if entry.seed is None else str(run.checkpoint(entry.key))
@@ -191,8 +216,11 @@ def main() -> None:
     output = Run(given.output)
     output.write_table("pareto", table)
     write_pareto(output, table)
+    compared = pairs([Run(run) for run in given.runs], sets)
+    output.write_table("pareto_pairs", compared)
     with pd.option_context("display.width", 200, "display.max_columns", 30, "display.max_rows", 200):
         print(table.drop(columns=["run", "label"]).round(3).to_string(index=False))
+        print(compared.round(3).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def draw_pareto(drawn: pd.DataFrame) -> Figure:
     """One panel a set of labelled images, one marker a term, each point named by lambda; a line joins the front.
 
     `drawn` has the columns set, term, lambda, cc, cc_low, cc_high, difference, low, high (points), n, images,
-    on_front. Error bars: 95 % intervals, of CC over images, of the difference in accuracy over the labelled images.
+    on_front. Error bars: 95 % intervals, of CC over images, of the difference in accuracy over the labelled images. A
+    training that kept the start weights is counted at the start's star.
     """
     sets, terms = list(drawn["set"].unique()), [t for t in drawn["term"].unique() if t != START]
     with plt.rc_context(STYLE):
@@ -45,11 +46,16 @@ def draw_pareto(drawn: pd.DataFrame) -> Figure:
             part = drawn[drawn["set"] == name]
             front = part[part["on_front"]].sort_values("difference")
             panel.plot(front["difference"], front["cc"], color="#8A8A8A", linewidth=1, label="Pareto front", zorder=1)
+            first = part.loc[part["term"] == START, "cc"]
             panel.axvline(0, color="#C8C8C8", linewidth=0.6, zorder=0)
             for place, term in enumerate(terms):
                 colour, marker = OTHERS[place % len(OTHERS)], MARKERS[place % len(MARKERS)]
-                _points(panel, part[part["term"] == term], term, colour, marker)
-            _points(panel, part[part["term"] == START], START, REFERENCE_COLOUR, "*")
+                moved = (part["term"] == term) & ((part["difference"] != 0) | ~part["cc"].isin(first))
+                _points(panel, part[moved], term, colour, marker)
+            start = part[part["term"] == START]
+            kept = part[(part["term"] != START) & part["cc"].isin(first) & (part["difference"] == 0)]
+            name_of_start = f"{START} ({len(kept)} trainings kept it)" if len(kept) else START
+            _points(panel, start, name_of_start, REFERENCE_COLOUR, "*")
             panel.set_title(f"{name} ({part['n'].iloc[0]} images)")
             panel.set_xlabel("change in accuracy, percentage points")
         panels[0, 0].set_ylabel(f"CC with human maps ({drawn['images'].iloc[0]} test images)")
@@ -70,6 +76,6 @@ def _points(panel: Axes, part: pd.DataFrame, label: str, colour: str, marker: st
         part["difference"], part["cc"], xerr=np.nan_to_num(across), yerr=up, fmt=marker, color=colour, label=label,
         markeredgecolor="black", markeredgewidth=0.5, markersize=9 if marker == "*" else 5, elinewidth=0.6, zorder=2,
     )  # fmt: skip
-    if label != START:
+    if marker != "*":
         for x, y, weight in zip(part["difference"], part["cc"], part["lambda"], strict=True):
             panel.annotate(f"λ {weight:g}", (x, y), color=colour, **LABEL)
