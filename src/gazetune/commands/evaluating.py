@@ -1,0 +1,125 @@
+"""Models of a run on its own or other images: `score`, `biases`, `parity`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gazetune import pipeline
+from gazetune.classify import classify
+from gazetune.code import allow
+from gazetune.commands.settings import grouped, of_models, of_run, with_methods
+from gazetune.commands.stages import make_job, summary_of
+from gazetune.data.sources import LABELLED
+from gazetune.errors import InputError
+from gazetune.job import is_prepared
+from gazetune.loading import (
+    labelled_sets,
+    load_data,
+    load_labelled,
+    other_data,
+)
+from gazetune.methods import compare_methods
+from gazetune.plan import print_sets
+from gazetune.run import CONFIG, Run
+
+
+def score_run(
+    path: Path,
+    data: Sequence[str],
+    device: str = "auto",
+    skip_bad: bool = False,
+    allow_code: bool = False,
+    by: Sequence[str] | None = None,
+    objects: bool = False,
+    attention: str | None = None,
+    steps: int | None = None,
+    precision: str | None = None,
+) -> dict[str, Any]:
+    """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
+
+    by: columns of the data sets that are scored, by which observers or images are compared. objects: read the run's
+    own data set again if the run does not hold its objects. attention: methods, with commas between, by which the
+    models are scored besides their own; steps, precision: of deletion and insertion (see Faithfulness). Raises
+    InputError for other data if a model has ready-made maps: there are none of other images, and files of the same
+    names would be taken for theirs.
+    """
+    allow(allow_code)
+    run = Run(path)
+    experiment = of_run(run)
+    ready = [name for name, model in experiment.models.items() if model.maps is not None]
+    if data and ready:
+        raise InputError(
+            f"'{ready[0]}' has ready-made maps, which belong to the run's own images and cannot be scored on other "
+            f"data. Compare on those: gazetune compare --data READER=PATH --model ... --maps FOLDER, with their maps."
+        )
+    if skip_bad:
+        experiment = experiment.model_copy(update={"skip_bad": True})
+    experiment = with_methods(experiment, attention, steps, precision)
+    job = make_job(experiment, run, device, allow_code)
+    others = [other_data(text, experiment, by or ()) for text in data]
+    with run.locked():
+        if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
+            own = experiment.study if others else grouped(experiment, by or ()).study
+            pipeline.prepare(job, load_data(own, experiment.skip_bad))
+        for stimuli in others:
+            pipeline.prepare(job, stimuli, whole=True)
+        for name in [stimuli.name for stimuli in others] or [job.main]:
+            pipeline.attend(job, name)
+            pipeline.score(job, name)
+            compare_methods(job, name)
+            pipeline.look_for_biases(job, name)
+        pipeline.conclude(job)
+    return summary_of(job)
+
+
+def classify_images(
+    path: Path | None,
+    data: Sequence[str],
+    models: Sequence[str],
+    options: Mapping[str, Any],
+    output: Path | None = None,
+    resume: bool = False,
+    batch_size: int | None = None,
+    device: str = "auto",
+    skip_bad: bool = False,
+    dry_run: bool = False,
+    allow_code: bool = False,
+) -> dict[str, Any] | None:
+    """Classify labelled images with the models of a run, or with models named here, and compare them.
+
+    path: a run directory; without it `models`, [NAME=]WEIGHTS, the first of which is the reference, and `output`.
+    data: KIND[:NAME]=PATH; without it the sets that the run's own experiment names. options: see Classification.
+    """
+    allow(allow_code)
+    sets = labelled_sets(data, **options)
+    if (path is None) == (not models):
+        raise InputError("Name a run, or the models with --model WEIGHTS (the first is the reference), not both.")
+    run = Run(path or output or Path("runs") / "parity")
+    if path is not None:
+        experiment = of_run(run)
+        sets = sets or dict(experiment.parity)
+    if not sets:
+        raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")
+    if path is None:
+        experiment = of_models(models, sets)
+        if run.file(CONFIG).is_file() and run.stages() and not (resume or dry_run):
+            raise InputError(
+                f"'{run.path}' already holds a run. Classify more with its models: gazetune parity {run.path} --data "
+                f"...; go on with this one by --resume; or choose another --output."
+            )
+    if experiment.data is not None and experiment.data.kind in sets:
+        raise InputError(f"'{experiment.data.kind}' is the run's own data set. Give the images a name: KIND:NAME=PATH")
+    changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
+    experiment = experiment.model_copy(update=changed)
+    loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}
+    job = make_job(experiment, run, device, allow_code)
+    if dry_run:
+        print_sets(experiment, run, loaded, sets)
+        return None
+    with run.locked():
+        if path is None:
+            pipeline.begin(job)
+        for name, settings in sets.items():
+            classify(job, name, loaded[name], settings)
+        pipeline.conclude(job)
+    return summary_of(job)

@@ -1,0 +1,108 @@
+"""The stages of an experiment in order, and what is checked before the first."""
+
+from functools import partial
+from typing import Any
+
+from gazetune import pipeline
+from gazetune.classify import classify
+from gazetune.code import code_named, run_code
+from gazetune.data import Stimuli
+from gazetune.errors import InputError
+from gazetune.experiment import Data, Experiment
+from gazetune.job import Job, input_sizes, is_prepared, pick_device
+from gazetune.loading import (
+    load_data,
+    load_labelled,
+)
+from gazetune.methods import compare_methods
+from gazetune.metrics.custom import chosen_metrics
+from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
+from gazetune.progress import say
+from gazetune.run import CONFIG, SUMMARY, Run
+
+
+def execute(
+    experiment: Experiment,
+    run: Run,
+    resume: bool,
+    device: str,
+    allow_code: bool,
+    dry_run: bool,
+    train_only: bool = False,
+    regrouped: bool = False,
+) -> dict[str, Any] | None:
+    """All stages in order; the summary, or None where only the plan was asked for, or only training.
+
+    regrouped: columns to compare by were named just now, so the data must be read even if the run holds them.
+    """
+    if dry_run:
+        print_plan(experiment, run, partial(load_data, skip_bad=experiment.skip_bad))
+        return None
+    if run.file(CONFIG).is_file() and run.stages() and not resume:
+        raise InputError(
+            f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
+            f"has: gazetune run {run.path} --resume), or choose another --output."
+        )
+    labelled = {name: load_labelled(name, settings) for name, settings in experiment.parity.items()}
+    if experiment.data is None:
+        job = make_job(experiment, run, device, allow_code)
+        with run.locked():
+            pipeline.begin(job)
+            for name, images in labelled.items():
+                classify(job, name, images, experiment.parity[name])
+            pipeline.conclude(job)
+        return summary_of(job)
+    load = _load_if_there if resume and not regrouped else load_data
+    stimuli = load(experiment.study, experiment.skip_bad)
+    if stimuli is not None:
+        require_parts(experiment, parts_of(experiment, stimuli))
+        wrong = [] if resume else wrong_maps(experiment, stimuli)
+        if wrong:
+            raise InputError(wrong[0])
+    job = make_job(experiment, run, device, allow_code)
+    if stimuli is None and not is_prepared(job, job.main):
+        raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")
+    with run.locked():
+        pipeline.begin(job)
+        if stimuli is not None:
+            pipeline.prepare(job, stimuli)
+        pipeline.train(job)
+        if train_only:
+            return None
+        pipeline.attend(job, job.main)
+        pipeline.score(job, job.main)
+        compare_methods(job, job.main)
+        pipeline.look_for_biases(job, job.main)
+        for name, images in labelled.items():
+            classify(job, name, images, experiment.parity[name])
+        pipeline.conclude(job)
+    return summary_of(job)
+
+
+def make_job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:
+    """Everything that can be wrong before the run directory is touched: code, device, weights."""
+    metrics, code = chosen_metrics(experiment.metrics, allow_code)
+    for start in dict.fromkeys(model.weights or "" for model in experiment.models.values()):
+        named = code_named(start)
+        code |= {} if named is None else {start: run_code(named, "model")[1]}
+    return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
+
+
+def _load_if_there(data: Data, skip_bad: bool) -> Stimuli | None:
+    """The data; None, said aloud, where they are gone: a run that is gone on with may hold what it needs."""
+    try:
+        return load_data(data, skip_bad)
+    except InputError as reason:
+        say(f"warning: {reason} Going on with what the run holds.")
+        return None
+
+
+def summary_of(job: Job) -> dict[str, Any]:
+    """The run's summary.json, and what printing it takes."""
+    extra = {
+        "_labels": job.experiment.labels(),
+        "_roles": job.experiment.roles(),
+        "_metrics": job.metrics,
+        "_run": job.run.path,
+    }
+    return {**job.run.json(SUMMARY), **extra}
