@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from transformers import Dinov2Config, Dinov2Model
 
 from gazetune import bf01_jzs
@@ -160,3 +161,27 @@ def test_a_plan_writes_nothing(place, monkeypatch, capsys):
 def test_as_json(place, monkeypatch, capsys):
     assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["parity"][0]["dataset"] == "mine"
+
+
+@pytest.mark.slow
+def test_an_experiment_with_labelled_images_and_a_second_data_set(study, monkeypatch):
+    """What has a folder is done, what has none is named: `parity` and `--data NAME=PATH` of `gazetune run`."""
+    photo_folder(study / "photos", n=12, size=(40, 36))
+    (study / "photos" / "b").rename(study / "photos" / "c")
+    settings = yaml.safe_load((study / "small.yaml").read_text())
+    settings["parity"] = {
+        "mine": {"kind": "folder", "class_map": str(study / "map.csv")},
+        "missing": {"kind": "imagenet"},
+    }
+    (study / "small.yaml").write_text(yaml.safe_dump(settings))
+    pd.DataFrame({"class": ["a", "c"], "index": [0, 2]}).to_csv(study / "map.csv", index=False)
+    data = ("--data", f"mine={study / 'photos'}", "--data", f"table:again={study / 'study'}")
+    assert gazetune(monkeypatch, "run", study / "small.yaml", "--output", study / "run", *data) == 0
+    run = Run(study / "run")
+    assert set(run.summary["datasets"]) == {"table", "again"}
+    assert set(run.table("parity").query("unit == 'prediction'")["dataset"]) == {"table", "again", "mine"}
+    assert len(run.table("predictions").query("dataset == 'mine'")) == 3 * 12
+    (missing,) = run.summary["parity_not_run"]
+    assert missing["dataset"] == "missing" and "--data missing=PATH" in missing["reason"]
+    assert "--data missing=PATH" in run.file("report.html").read_text()
+    assert gazetune(monkeypatch, "run", study / "small.yaml", "--output", study / "x", "--data", "nothing=here") == 2

@@ -115,10 +115,10 @@ class Experiment(_Frozen):
     """A whole experiment, as its YAML file says it.
 
     data: the study with fixations; none where no model learns and images are only classified. parity: sets of labelled
-    images to classify, by name. methods: attention methods by which every model is scored besides its own;
-    faithfulness: how deletion and insertion are then done of each. target: the class that attention methods made of
-    gradients explain: of the frozen start that a model was tuned from (teacher), of the model itself (own), or the
-    image's label.
+    images to classify, by name. score_on: other data sets to score the models on, READER[:NAME]=PATH. methods:
+    attention methods by which every model is scored besides its own; faithfulness: how deletion and insertion are
+    then done of each. target: the class that attention methods made of gradients explain: of the frozen start that
+    a model was tuned from (teacher), of the model itself (own), or the image's label.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -133,6 +133,7 @@ class Experiment(_Frozen):
     metrics: tuple[str, ...] = tuple(METRICS)
     contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
     parity: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Classification] = {}
+    score_on: tuple[str, ...] = ()
     training: Training = Training()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
     image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(lambda size: _pixels(size))] = None

@@ -71,6 +71,8 @@ def load_labelled(name: str, settings: Classification) -> Labelled:
 
     Raises InputError where they are not there or cannot be read.
     """
+    if settings.path is None:
+        raise InputError(f"The labelled images '{name}' need their folder: --data {name}=PATH.")
     files = {key: getattr(settings, key) for key in ("classes", "answers", "mapping")}
     given = {key: Path(value).expanduser() for key, value in files.items() if value is not None}
     labelled = read_labelled(settings.kind, settings.path, name=name, **given)

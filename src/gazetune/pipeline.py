@@ -34,6 +34,8 @@ from gazetune.tables.scores import write_scores
 from gazetune.tables.summary import write_tables
 from gazetune.tuning import require_images, train
 
+NO_FOLDER = "no folder was given: --data {}=PATH"
+
 __all__ = ["attend", "begin", "conclude", "look_for_biases", "prepare", "score", "train"]
 
 
@@ -193,13 +195,16 @@ def conclude(job: Job) -> None:
     inputs = {
         "scores": scored,
         "classified": labelled,
+        "without": sorted(n for n, settings in job.experiment.parity.items() if settings.path is None),
         "data": data,
         "training": made_by(job, *(f"train/{k}" for k in roles)),
         "roles": roles,
         **about,
     }
+    without = {n: NO_FOLDER.format(n) for n, s in job.experiment.parity.items() if s.path is None and n not in labelled}
     heads = head_tables(job, scored)
-    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, list(heads), list(labelled))
+    named = list(heads), list(labelled), without
+    tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, *named)
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))

@@ -68,6 +68,11 @@ def print_plan(
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
     also = f", scored by {', '.join(experiment.methods)} too" if experiment.methods else ""
     print(f"attention {', '.join(methods) or 'ready-made'}{also}; metrics {', '.join(experiment.metrics)}")
+    for name, settings in experiment.parity.items():
+        n = f", {len(settings.copies())} corrupted copies of each image" if settings.corruptions else ""
+        print(f"parity {name}: {settings.path or f'not run: no folder (--data {name}=PATH)'}{n}")
+    for other in experiment.score_on:
+        print(f"scored on {other}, too")
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")

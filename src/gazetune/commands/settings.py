@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
 from gazetune.backbones import absolute
 from gazetune.comparison import model_table
+from gazetune.data import READERS
 from gazetune.data.splits import TESTED
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment, with_controls
 from gazetune.loading import (
     load_experiment,
-    name_and_path,
     parse,
 )
 from gazetune.parity.settings import Classification
@@ -66,12 +67,7 @@ def with_options(
     """The experiment with the options of the command line in place of its own settings."""
     settings = experiment.model_dump(exclude_none=True)
     for text in data:
-        name, path = name_and_path(text, experiment.study.kind)
-        if name != experiment.study.kind:
-            raise InputError(
-                f"The experiment '{experiment.name}' has no data set '{name}', it uses '{experiment.study.kind}'."
-            )
-        settings["data"]["path"] = str(Path(path).expanduser().absolute())
+        _place(settings, experiment, text)
     if weights is not None:
         for model in (m for m in settings["models"].values() if "maps" not in m):
             model["weights"] = absolute(weights)
@@ -95,6 +91,26 @@ def with_options(
     ):  # written down as what it is, so that going on elsewhere is the same
         settings["training"]["precision"] = resolved_precision("auto", device)
     return parse(settings, experiment.name)
+
+
+def _place(settings: dict[str, Any], experiment: Experiment, text: str) -> None:
+    """Put one --data [NAME=]PATH where it belongs: the study, labelled images, or another data set to score on."""
+    given, found, path = text.partition("=")
+    own = experiment.data.kind if experiment.data is not None else None
+    name = given if found else own
+    place = str(Path(path if found else text).expanduser().absolute())
+    if own is not None and name == own:
+        settings["data"]["path"] = place
+    elif name in experiment.parity:
+        settings["parity"][name]["path"] = place if Path(place).exists() else path
+    elif name is not None and name.partition(":")[0] in READERS:
+        settings["score_on"] = (*settings.get("score_on", ()), f"{name}={place}")
+    else:
+        known = ", ".join([*([own] if own else []), *experiment.parity])
+        raise InputError(
+            f"The experiment '{experiment.name}' has no data set '{name or text}', it uses {known}. Another data set "
+            f"to score on is READER[:NAME]=PATH, with a reader of {', '.join(READERS)}."
+        )
 
 
 def with_protocol(experiment: Experiment, protocol: str | None) -> Experiment:

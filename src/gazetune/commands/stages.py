@@ -7,13 +7,11 @@ from gazetune import pipeline
 from gazetune.classify import classify
 from gazetune.code import code_named, run_code
 from gazetune.data import Stimuli
+from gazetune.data.labelled import Labelled
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
-from gazetune.loading import (
-    load_data,
-    load_labelled,
-)
+from gazetune.loading import load_data, load_labelled, other_data
 from gazetune.methods import compare_methods
 from gazetune.metrics.custom import chosen_metrics
 from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
@@ -43,7 +41,8 @@ def execute(
             f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
             f"has: gazetune run {run.path} --resume), or choose another --output."
         )
-    labelled = {name: load_labelled(name, settings) for name, settings in experiment.parity.items()}
+    labelled = _labelled(experiment)
+    others = [] if train_only else [other_data(text, experiment) for text in experiment.score_on]
     if experiment.data is None:
         job = make_job(experiment, run, device, allow_code)
         with run.locked():
@@ -69,14 +68,26 @@ def execute(
         pipeline.train(job)
         if train_only:
             return None
-        pipeline.attend(job, job.main)
-        pipeline.score(job, job.main)
-        compare_methods(job, job.main)
-        pipeline.look_for_biases(job, job.main)
+        for other in others:
+            pipeline.prepare(job, other, whole=True)
+        for name in [job.main, *(other.name for other in others)]:
+            pipeline.attend(job, name)
+            pipeline.score(job, name)
+            compare_methods(job, name)
+            pipeline.look_for_biases(job, name)
         for name, images in labelled.items():
             classify(job, name, images, experiment.parity[name])
         pipeline.conclude(job)
     return summary_of(job)
+
+
+def _labelled(experiment: Experiment) -> dict[str, Labelled]:
+    """The labelled images of an experiment whose folders are known, by name; no more of each than its limit."""
+    sets = {name: settings for name, settings in experiment.parity.items() if settings.path is not None}
+    if experiment.limit is not None:
+        most = experiment.limit
+        sets = {n: s.model_copy(update={"limit": min(s.limit or most, most)}) for n, s in sets.items()}
+    return {name: load_labelled(name, settings) for name, settings in sets.items()}
 
 
 def make_job(experiment: Experiment, run: Run, device: str, allow_code: bool) -> Job:

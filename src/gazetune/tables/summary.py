@@ -30,16 +30,21 @@ def write_tables(
     about: Mapping[str, Json],
     heads: Collection[str] = (),
     classified: Collection[str] = (),
+    without: Mapping[str, str] | None = None,
 ) -> list[str]:
     """images.csv, tests.csv, summary.json, and the tables of PARTS, tables.gain and tables.seeds, of these data sets.
 
     scored: data set -> the files that its scoring wrote. roles: of each model, by key (see Experiment). heads: the
-    files with the scores of attention heads, for heads.csv. classified: labelled sets that were classified.
+    files with the scores of attention heads, for heads.csv. classified: labelled sets that were classified;
+    without: why others were not, by name.
     """
     states = {key: f"checkpoints/{key}/training.json" for key in roles}
     training = {key: run.json(name) for key, name in states.items() if run.file(name).is_file()}
     summary: dict[str, Json] = {**about, "datasets": {}, "training": training}
     parts, said = parity_tables(run, scored, classified, roles)
+    absent = [{"dataset": name, "model": "all models", "reason": why} for name, why in (without or {}).items()]
+    if absent:
+        said["parity_not_run"] = [*said.get("parity_not_run", []), *absent]
     written = [run.write_table(name, table) for name, table in parts.items()]
     if scored:
         tables, found = _alignment(run, scored, roles, metrics, sizes)
