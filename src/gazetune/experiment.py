@@ -28,25 +28,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Data(_Frozen):
-    """Which images and fixations: a reader, where its files lie, its own options, and the rule that splits them.
-
-    images: the folder of the photos, where the reader cannot know it. held_out: runs whose training and validation
-    images keep those parts here, whatever the rule, so that models from these runs are tested on the others.
-    by: columns of the study's table that hold a group of observers or a condition of images.
-    """
+class Source(_Frozen):
+    """A reader, where its files lie, and the reader's own options."""
 
     kind: str
     path: str | None = None
     options: dict[str, Any] = {}
-    images: str | None = None
-    held_out: tuple[str, ...] = ()
-    world: World | None = None
-    split: Split
-    by: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _reader_exists(self) -> "Data":
+    def _reader_exists(self) -> "Source":
         _known(self.kind, (*READERS, "synthetic"), "data set")
         if self.options and self.kind not in OPTIONS:
             raise ValueError(f"the data set '{self.kind}' has no options; {', '.join(OPTIONS)} has")
@@ -59,6 +49,21 @@ class Data(_Frozen):
             first = wrong.errors()[0]
             raise ValueError(f"options.{first['loc'][0]}: {first['msg']}; got {first['input']!r}") from None
         return self
+
+
+class Data(Source):
+    """Which images and fixations: a source, and the rule that splits its images.
+
+    images: the folder of the photos, where the reader cannot know it. held_out: runs whose training and validation
+    images keep those parts here, whatever the rule, so that models from these runs are tested on the others.
+    by: columns of the study's table that hold a group of observers or a condition of images.
+    """
+
+    images: str | None = None
+    held_out: tuple[str, ...] = ()
+    world: World | None = None
+    split: Split
+    by: tuple[str, ...] = ()
 
 
 class Model(_Frozen):
@@ -115,7 +120,7 @@ class Experiment(_Frozen):
     """A whole experiment, as its YAML file says it.
 
     data: the study with fixations; none where no model learns and images are only classified. parity: sets of labelled
-    images to classify, by name. score_on: other data sets to score the models on, READER[:NAME]=PATH. methods:
+    images to classify, by name. score_on: other data sets to score the models on, by name. methods:
     attention methods by which every model is scored besides its own; faithfulness: how deletion and insertion are
     then done of each. target: the class that attention methods made of gradients explain: of the frozen start that
     a model was tuned from (teacher), of the model itself (own), or the image's label.
@@ -133,7 +138,7 @@ class Experiment(_Frozen):
     metrics: tuple[str, ...] = tuple(METRICS)
     contrasts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Contrast] = {}
     parity: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Classification] = {}
-    score_on: tuple[str, ...] = ()
+    score_on: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]\w*$")], Source] = {}
     training: Training = Training()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(42,), min_length=1)
     image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(lambda size: _pixels(size))] = None

@@ -21,7 +21,7 @@ from gazetune.data.sources import LABELLED, read_labelled
 from gazetune.data.splits import BOTH
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
-from gazetune.experiment import Data, Experiment, Model
+from gazetune.experiment import Data, Experiment, Model, Source
 from gazetune.faithfulness import Faithfulness
 from gazetune.maps import Human
 from gazetune.parity.corruptions import CORRUPTIONS, IMAGENET_C
@@ -53,16 +53,22 @@ def load_data(data: Data, skip_bad: bool = False) -> Stimuli:
     return _held_out(stimuli, data.held_out) if data.held_out else stimuli
 
 
-def other_data(text: str, experiment: Experiment, by: Sequence[str] = ()) -> Stimuli:
-    """A data set to score on that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
+def other_source(text: str) -> tuple[str, Source]:
+    """Name and source of a data set that is not the run's own: READER=PATH, or READER:NAME=PATH to give it a name."""
     reader_and_name, path = name_and_path(text)
     reader, _, name = reader_and_name.partition(":")
-    name = name or reader
-    if name == experiment.study.kind:
-        raise InputError(f"'{name}' is the run's own data set. Give the other a name: --data {reader}:NAME={path}")
-    if not re.fullmatch(r"[A-Za-z0-9]\w*", name):
+    if not re.fullmatch(r"[A-Za-z0-9]\w*", name or reader):
         raise InputError(f"'{name}' cannot name a data set: letters, digits and _ only.")
-    data = Data(kind=reader, path=path, split=experiment.study.split, by=tuple(by))
+    return name or reader, Source(kind=reader, path=str(Path(path).expanduser().absolute()))
+
+
+def other_data(name: str, source: Source, experiment: Experiment, by: Sequence[str] = ()) -> Stimuli:
+    """A data set to score on that is not the run's own; its images are all test images."""
+    if name == experiment.study.kind:
+        raise InputError(
+            f"'{name}' is the run's own data set. Give the other a name: --data {source.kind}:NAME={source.path}"
+        )
+    data = Data(**source.model_dump(), split=experiment.study.split, by=tuple(by))
     return replace(load_data(data, experiment.skip_bad), name=name)
 
 

@@ -71,8 +71,8 @@ def print_plan(
     for name, settings in experiment.parity.items():
         n = f", {len(settings.copies())} corrupted copies of each image" if settings.corruptions else ""
         print(f"parity {name}: {settings.path or f'not run: no folder (--data {name}=PATH)'}{n}")
-    for other in experiment.score_on:
-        print(f"scored on {other}, too")
+    for other, source in experiment.score_on.items():
+        print(f"also scored on {other}: {source.path or f'missing (--data {other}=PATH)'}")
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")

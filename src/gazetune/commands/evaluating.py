@@ -17,6 +17,7 @@ from gazetune.loading import (
     load_data,
     load_labelled,
     other_data,
+    other_source,
 )
 from gazetune.methods import compare_methods
 from gazetune.plan import print_sets
@@ -56,7 +57,7 @@ def score_run(
         experiment = experiment.model_copy(update={"skip_bad": True})
     experiment = with_methods(experiment, attention, steps, precision)
     job = make_job(experiment, run, device, allow_code)
-    others = [other_data(text, experiment, by or ()) for text in data]
+    others = [other_data(*other_source(text), experiment, by or ()) for text in data]
     with run.locked():
         if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
             own = experiment.study if others else grouped(experiment, by or ()).study

@@ -15,6 +15,7 @@ from gazetune.errors import InputError
 from gazetune.experiment import Experiment, with_controls
 from gazetune.loading import (
     load_experiment,
+    other_source,
     parse,
 )
 from gazetune.parity.settings import Classification
@@ -103,10 +104,13 @@ def _place(settings: dict[str, Any], experiment: Experiment, text: str) -> None:
         settings["data"]["path"] = place
     elif name in experiment.parity:
         settings["parity"][name]["path"] = place if Path(place).exists() else path
+    elif name in experiment.score_on:
+        settings["score_on"][name]["path"] = place
     elif name is not None and name.partition(":")[0] in READERS:
-        settings["score_on"] = (*settings.get("score_on", ()), f"{name}={place}")
+        other, source = other_source(text)
+        settings["score_on"][other] = source.model_dump(exclude_none=True)
     else:
-        known = ", ".join([*([own] if own else []), *experiment.parity])
+        known = ", ".join([*([own] if own else []), *experiment.parity, *experiment.score_on])
         raise InputError(
             f"The experiment '{experiment.name}' has no data set '{name or text}', it uses {known}. Another data set "
             f"to score on is READER[:NAME]=PATH, with a reader of {', '.join(READERS)}."

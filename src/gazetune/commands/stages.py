@@ -42,7 +42,7 @@ def execute(
             f"has: gazetune run {run.path} --resume), or choose another --output."
         )
     labelled = _labelled(experiment)
-    others = [] if train_only else [other_data(text, experiment) for text in experiment.score_on]
+    others = [] if train_only else [other_data(n, source, experiment) for n, source in experiment.score_on.items()]
     if experiment.data is None:
         job = make_job(experiment, run, device, allow_code)
         with run.locked():
