@@ -117,6 +117,7 @@ def test_a_model_without_a_head_is_probed(place, monkeypatch):
         ((*TWO, "--data", "folder=photos", "--corruptions", "fogg"), "fogg"),
         ((*TWO, "--data", "folder=photos", "--severity", "6"), "severities"),
         ((*TWO, "--data", "folder=photos", "--severity", "high"), "--severity"),
+        ((*TWO, "--data", "folder=photos", "--margin", "100"), "--margin"),
         (("--model", "one", "--model", "three", "--data", "folder=photos"), "three"),
     ],
 )
@@ -161,6 +162,42 @@ def test_a_plan_writes_nothing(place, monkeypatch, capsys):
 def test_as_json(place, monkeypatch, capsys):
     assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["parity"][0]["dataset"] == "mine"
+
+
+def test_a_class_map_goes_before_the_order_of_the_classes(place, monkeypatch):
+    pd.DataFrame({"class": ["a", "b"], "index": [1, 0]}).to_csv("swapped.csv", index=False)
+    data = ("--data", "folder:mine=photos", "--output", "run")
+    assert parity(monkeypatch, *TWO, *data) == 0
+    before = Run("run").table("predictions")["correct"]
+    assert parity(monkeypatch, *TWO, *data, "--resume", "--class-map", "swapped.csv") == 0
+    assert (Run("run").table("predictions")["correct"] == ~before).all()
+
+
+def test_options_without_images_to_hold_for_are_refused(place, monkeypatch, capsys):
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--output", "run") == 0
+    assert parity(monkeypatch, "run", "--limit", "3") == 2
+    assert "limit" in capsys.readouterr().err
+    assert parity(monkeypatch, "run") == 0  # again what the run's own experiment names
+
+
+def test_leaving_out_bad_images_keeps_the_shards_without_any(place, monkeypatch):
+    monkeypatch.setattr("gazetune.parity.predict.SHARD", 4)
+    (place / "photos" / "b" / "p11.png").write_bytes(b"no image")
+    data = ("--data", "folder:mine=photos", "--output", "run", "--batch-size", "2")
+    assert parity(monkeypatch, *TWO, *data) == 2
+    first = place / "run" / "predictions" / "mine" / "before" / "00000.safetensors"
+    made = first.stat().st_mtime_ns
+    assert parity(monkeypatch, *TWO, *data, "--resume", "--skip-bad") == 0
+    assert first.stat().st_mtime_ns == made
+    assert list(Run("run").summary["classified"]["mine"]["missing"]) == ["b/p11.png"]
+    assert parity(monkeypatch, *TWO, *data, "--resume") == 2  # and not kept where it is not to be left out
+
+
+def test_no_image_that_can_be_read(place, monkeypatch, capsys):
+    for photo in (place / "photos").rglob("*.png"):
+        photo.write_bytes(b"no image")
+    assert parity(monkeypatch, *TWO, "--data", "folder:mine=photos", "--skip-bad", "--output", "run") == 2
+    assert "No image of 'mine'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

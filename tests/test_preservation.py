@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn.functional import mse_loss
 
 from gazetune import Run
-from gazetune.attention.rollout import rollout
+from gazetune.attention import METHODS
 from gazetune.backbones import load_backbone
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.data.photos import photos_for_tuning
@@ -25,6 +25,7 @@ from gazetune.training.settings import Training
 from test_training import GOLDEN, Memory, fast, parts_of
 from worlds import gazetune, small_vit
 
+ROLLOUT = METHODS["rollout"]
 ALL = {"lambda_logits": 0.7, "lambda_tokens": 0.3, "lambda_l2": 2.0, "distil_on": "some folder"}
 
 
@@ -85,8 +86,8 @@ def test_terms_of_weight_0_leave_every_golden_loss_as_it_was():
     train, validation = parts_of(student)
     few = replace(validation, rows=validation.rows[:2], teacher=validation.teacher[:2])
     settings = fast(max_steps=4, lr=3e-5)
-    tune(other, train, few, rollout, settings, 42, plain.keeper)
-    tune(student, train, few, rollout, settings, 42, memory.keeper, Preserve(load_backbone("tiny")))
+    tune(other, train, few, ROLLOUT, settings, 42, plain.keeper)
+    tune(student, train, few, ROLLOUT, settings, 42, memory.keeper, Preserve(load_backbone("tiny")))
     assert memory.losses() == plain.losses()
     np.testing.assert_allclose(memory.losses(), GOLDEN[:4], atol=1e-5, rtol=0)
     assert {key for line in plain.log for key in line} == {
@@ -97,7 +98,7 @@ def test_terms_of_weight_0_leave_every_golden_loss_as_it_was():
 def test_at_step_0_every_term_is_exactly_0():
     student = load_backbone("tiny")
     train, _ = parts_of(student, n=8)
-    loss = loss_of(student, train, np.arange(8), rollout, fast(**ALL), held(student), np.arange(6))
+    loss = loss_of(student, train, np.arange(8), ROLLOUT, fast(**ALL), held(student), np.arange(6))
     terms = loss.terms()
     assert [terms[name] for name in ("distillation", "logits", "tokens", "l2")] == [0.0] * 4
     assert terms["loss"] == terms["attention"] > 0.1
@@ -107,7 +108,7 @@ def test_the_terms_are_means_over_fixation_images_and_other_photos_alike():
     start, student = load_backbone("tiny"), moved()
     train, _ = parts_of(start, n=4)
     preserve = held(start)
-    found = loss_of(student, train, np.arange(4), rollout, fast(**ALL), preserve, np.array([5, 0])).terms()
+    found = loss_of(student, train, np.arange(4), ROLLOUT, fast(**ALL), preserve, np.array([5, 0])).terms()
     images = torch.from_numpy(np.concatenate([train.pixels[:4], preserve.others.pixels[[5, 0]]]))
     with torch.no_grad():
         ours, theirs = student(images), start(images)
@@ -120,7 +121,7 @@ def test_the_terms_are_means_over_fixation_images_and_other_photos_alike():
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-4), name
-    alone = loss_of(student, train, np.arange(4), rollout, fast(**ALL), preserve).terms()
+    alone = loss_of(student, train, np.arange(4), ROLLOUT, fast(**ALL), preserve).terms()
     assert alone["attention"] == found["attention"] and alone["tokens"] != found["tokens"]
     weighed = found["distillation"] + found["attention"] + 0.7 * found["logits"] + 0.3 * found["tokens"]
     assert found["loss"] == pytest.approx(weighed + 2 * found["l2"], rel=1e-5)
@@ -132,9 +133,9 @@ def test_each_term_alone_pulls_a_moved_student_back_to_its_start(term):
     train, _ = parts_of(start, n=4)
     settings = fast(**{term: 1.0}, lambda_attention=0.0, batch_size=4, max_steps=6, evaluate_every=6, lr=3e-4)
     name = term.removeprefix("lambda_")
-    first = evaluate(student, train, rollout, settings, None, held(start))
-    tune(student, train, train, rollout, settings, 0, Memory().keeper, held(start))
-    assert evaluate(student, train, rollout, settings, None, held(start))[name] < 0.9 * first[name]
+    first = evaluate(student, train, ROLLOUT, settings, None, held(start))
+    tune(student, train, train, ROLLOUT, settings, 0, Memory().keeper, held(start))
+    assert evaluate(student, train, ROLLOUT, settings, None, held(start))[name] < 0.9 * first[name]
 
 
 def test_other_photos_come_in_an_order_of_their_own_each_once_a_round():
@@ -152,11 +153,11 @@ def test_stopping_and_going_on_with_every_term_gives_the_same_weights_bit_for_bi
     parts = parts_of(start, n=5)
     all_terms = fast(**ALL, max_steps=4, batch_size=3, evaluate_every=3)
     whole, memory = load_backbone("tiny"), Memory()
-    tune(whole, *parts, rollout, all_terms, 7, memory.keeper, held(start))
+    tune(whole, *parts, ROLLOUT, all_terms, 7, memory.keeper, held(start))
     first, stopped = load_backbone("tiny"), Memory()
-    tune(first, *parts, rollout, all_terms.model_copy(update={"max_steps": 3}), 7, stopped.keeper, held(start))
+    tune(first, *parts, ROLLOUT, all_terms.model_copy(update={"max_steps": 3}), 7, stopped.keeper, held(start))
     second, resumed = load_backbone("tiny"), Memory(stopped.state)
-    tune(second, *parts, rollout, all_terms, 7, resumed.keeper, held(start))
+    tune(second, *parts, ROLLOUT, all_terms, 7, resumed.keeper, held(start))
     assert stopped.losses() + resumed.losses() == memory.losses()
     assert all("logits" in line and "tokens" in line and "l2" in line for line in memory.log)
     for (name, ours), theirs in zip(whole.model.named_parameters(), second.model.parameters(), strict=True):

@@ -11,7 +11,7 @@ from gazetune.parity import predict
 from gazetune.parity.corruptions import corrupt, image_seed
 from gazetune.parity.predict import predictions, read_answers, write_answers
 from gazetune.parity.settings import Classification
-from gazetune.parity.views import batches_of, preprocessing_text, viewer
+from gazetune.parity.views import _seeded_by, batches_of, preprocessing_text, viewer
 from gazetune.run import Run
 from worlds import small_vit
 
@@ -135,3 +135,18 @@ def test_a_model_without_a_head_gives_what_one_would_sit_on(tmp_path, photos):
         pixels = backbone._normalised(seen(photos, settings(), 1), torch.empty(()))
         expected = model(pixels).last_hidden_state[:, 0]
     torch.testing.assert_close(found["representation"], expected, atol=1e-5, rtol=0)
+
+
+def test_an_answer_that_is_not_a_number_is_missing_not_class_0(tmp_path, photos):
+    backbone = small_vit(labels=2)
+    view = viewer(photos, settings(), backbone.image_size, False)
+    with torch.no_grad():
+        next(p for n, p in backbone.model.named_parameters() if "classifier" in n).fill_(torch.nan)
+    run = Run(tmp_path / "run")
+    found, reasons = read_answers(run, write_answers(run, "p", "x", backbone, view, photos.answers, 6, 3, 1))
+    assert len(found["place"]) == 0 and set(reasons.values()) == {predict.NOT_A_NUMBER} and len(reasons) == 6
+
+
+def test_the_same_photo_is_corrupted_alike_in_any_folder():
+    assert _seeded_by("n01440764/ILSVRC2012_val_00000293.JPEG") == _seeded_by("ilsvrc2012_val_00000293.png")
+    assert _seeded_by("mine/photo.png") == "mine/photo.png"

@@ -1,7 +1,6 @@
 """The stages that classify labelled images with every model, and which of their tables are of the models as now."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from gazetune.parity.corruptions import not_run
 from gazetune.parity.predict import read_answers, write_answers
 from gazetune.parity.settings import Classification
 from gazetune.parity.table import probed, view_table, with_answers
-from gazetune.parity.views import preprocessing_text, viewer
+from gazetune.parity.views import preprocessing_text, viewer, workers
 from gazetune.progress import say
 from gazetune.provenance import fingerprint
 
@@ -57,6 +56,8 @@ def _asked(job: Job) -> list[Entry]:
 
 def _possible(labelled: Labelled, settings: Classification) -> tuple[Classification, dict[str, str]]:
     """The settings without the corruptions that cannot be made here, and why not."""
+    if labelled.corrupted and settings.preprocessing == "paper":
+        say(f"'{labelled.name}': ImageNet-C's files are crops already; --preprocessing squashed shows them as they are")
     if settings.corruptions and labelled.corrupted:
         raise InputError(f"The images of '{labelled.name}' are corrupted already; they are not corrupted once more.")
     missing = {name: reason for name in settings.corruptions if (reason := not_run(name))}
@@ -72,6 +73,8 @@ def _predict(job: Job, name: str, entry: Entry, labelled: Labelled, settings: Cl
     """The stage of one model; or why it cannot classify these images."""
     weights = weights_of(job, entry)
     backbone, copies = on_device(job, weights), settings.copies()
+    if settings.preprocessing == "paper" and len(set(backbone.image_size)) > 1:
+        return f"'{entry.key}' takes images that are not square, which the paper's preprocessing cuts: use squashed."
     right, reason = _right(backbone, entry.key, labelled, settings)
     if reason:
         return reason
@@ -81,21 +84,22 @@ def _predict(job: Job, name: str, entry: Entry, labelled: Labelled, settings: Cl
         "images": labelled.fingerprint(),
         "settings": settings.model_dump(mode="json", exclude=set(ELSEWHERE)),
         "right": None if right is None else fingerprint(right.tolist()),
-        "skip_bad": job.experiment.skip_bad,
     } | VERSION
+    skip_bad = job.experiment.skip_bad  # not of the shards: without a bad file they are the same
     work = partial(
         write_answers,
         job.run,
         f"predictions/{name}/{entry.key}",
         fingerprint(inputs),
         backbone,
-        viewer(labelled, settings, backbone.image_size, job.experiment.skip_bad),
+        viewer(labelled, settings, backbone.image_size, skip_bad),
         None if right is None else np.repeat(right, len(copies), axis=0),
         len(labelled) * len(copies),
         job.experiment.batch_size,
-        os.cpu_count() or 1,
+        workers(),
+        skip_bad,
     )
-    job.run.stage(f"predict/{name}/{entry.key}", inputs, work)
+    job.run.stage(f"predict/{name}/{entry.key}", inputs | {"skip_bad": skip_bad}, work)
     return None
 
 
@@ -109,13 +113,23 @@ def _right(
             return None, f"'{key}' has no classification head, and a linear probe is fitted on clean photos only."
         return None, None
     n = logits.shape[1]
-    places = class_places(labelled.classes, backbone.classes, n)
-    if places is None and settings.class_map:
-        places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)
+    places, why = None, ""
+    if settings.class_map:  # what a user says goes before what names tell; it may be of another model
+        try:
+            places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)
+        except InputError as misfit:
+            why = f" {misfit}"
     if places is None:
-        why = why_not(labelled.classes, backbone.classes, n)
+        places = class_places(labelled.classes, backbone.classes, n)
+        if places is not None and not backbone.classes:
+            say(f"'{key}' names no classes: its {n} are taken in the order of '{labelled.name}'")
+    if places is None:
+        why = f"{why_not(labelled.classes, backbone.classes, n)}{why}"
         return None, f"'{key}' cannot be matched. {why} Say which is which with --class-map."
-    return np.where(labelled.answers >= 0, np.array(places)[labelled.answers], -1), None
+    right = np.where(labelled.answers >= 0, np.array(places)[labelled.answers], -1)
+    right.sort(axis=1)  # two classes may be one of the model's: it counts once
+    right[:, 1:][right[:, 1:] == right[:, :-1]] = -1
+    return right, None
 
 
 def _write_table(
@@ -126,29 +140,39 @@ def _write_table(
     vectors: dict[str, Float[np.ndarray, "there dim"]] = {}
     reasons: dict[int, str] = {}
     for entry in answered:
-        found, reasons = read_answers(job.run, list(made_by(job, f"predict/{name}/{entry.key}")))
+        found, lost = read_answers(job.run, list(made_by(job, f"predict/{name}/{entry.key}")))
+        reasons |= lost
         said[entry.key] = pd.DataFrame({k: v.numpy() for k, v in found.items() if k != "representation"})
         if "representation" in found:
             vectors[entry.key] = found["representation"].numpy()
+    if not any(len(table) for table in said.values()):
+        raise InputError(f"No image of '{name}' could be classified: {next(iter(reasons.values()), 'there is none')}")
     answers, unprobed = probed(said, vectors, labelled, _reference(job), settings)
     skipped, shown = skipped | unprobed, [entry for entry in answered if entry.key in answers]
     if not shown:
         raise InputError(f"No model can classify '{name}'. " + " ".join(skipped.values()))
     views = view_table(name, labelled, settings.copies(), reasons)
     table = pd.concat([with_answers(views, answers[e.key], e.name, e.seed) for e in shown], ignore_index=True)
-    borders = said[shown[0].key]["border_px"].value_counts().sort_index()
+    first, copies = said[shown[0].key], settings.copies()
+    borders = first.groupby(first["place"] // len(copies))["border_px"].first().value_counts().sort_index()
     about = {
         **settings.model_dump(mode="json"),
         "images": len(labelled),
         "classes": len(set(labelled.groups)),
         "preprocessing": {e.key: _preprocessing(job, e, settings) for e in shown},
         "images_by_border_px": {str(width): int(n) for width, n in borders.items()},
-        "missing": {labelled.ids[place // len(settings.copies())]: why for place, why in reasons.items()},
+        "missing": {_called(labelled, copies, place): why for place, why in sorted(reasons.items())},
         "not_run": [{"model": what, "reason": why} for what, why in skipped.items()],
         "citation": labelled.citation,
         "sources": labelled.sources,
     }
     return [job.run.write_table(f"parity/{name}", table), job.run.write_json(f"parity/{name}.json", about)]
+
+
+def _called(labelled: Labelled, copies: Sequence[tuple[str, int]], place: int) -> str:
+    index, copy = divmod(place, len(copies))
+    corruption, severity = labelled.corrupted[index] if labelled.corrupted else copies[copy]
+    return f"{labelled.ids[index]}, {corruption} {severity}" if corruption else labelled.ids[index]
 
 
 def _reference(job: Job) -> str:
@@ -179,10 +203,15 @@ def _is_current(job: Job, name: str, record: Mapping[str, Any]) -> bool:
     asked = {entry.key: entry for entry in _asked(job)}
     try:
         job.run.verify(f"parity/{name}")
-        keys = record["inputs"]["predictions"]
-        fresh = set(keys) <= set(asked) and all(
-            job.run.stages()[f"predict/{name}/{key}"]["inputs"]["weights"] == weights_hash(weights_of(job, asked[key]))
-            for key in keys
+        keys, reference = record["inputs"]["predictions"], record["inputs"]["reference"]
+        fresh = (
+            reference == _reference(job)
+            and set(keys) <= set(asked)
+            and all(
+                job.run.stages()[f"predict/{name}/{key}"]["inputs"]["weights"]
+                == weights_hash(weights_of(job, asked[key]))
+                for key in keys
+            )
         )
     except (InputError, KeyError) as reason:
         say(f"warning: {reason}")

@@ -108,6 +108,7 @@ def pick_device(wanted: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, also in convolutions
     if not there.get(wanted.partition(":")[0], False):
         raise InputError(
             f"There is no device '{wanted}' here; there is {', '.join(n for n, is_there in there.items() if is_there)}."

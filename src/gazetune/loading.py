@@ -84,8 +84,10 @@ def load_labelled(name: str, settings: Classification) -> Labelled:
     labelled = read_labelled(settings.kind, settings.path, name=name, **given)
     if settings.subset is not None:
         labelled = published_5000(labelled)
-    if settings.limit is not None and settings.limit < len(labelled):
-        labelled = labelled.take(np.linspace(0, len(labelled) - 1, settings.limit).round().astype(int))
+    images = list(dict.fromkeys(labelled.ids))  # a set that comes corrupted has several copies of each
+    if settings.limit is not None and settings.limit < len(images):
+        kept = {images[i] for i in np.linspace(0, len(images) - 1, settings.limit).round().astype(int)}
+        labelled = labelled.take(np.array([image in kept for image in labelled.ids]))
     return labelled
 
 
@@ -106,15 +108,21 @@ def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classificati
         name = (name or kind) + ("_c" if options.get("corruptions") else "")
         if not re.fullmatch(r"[A-Za-z0-9]\w*", name) or name in found:
             raise InputError(f"'{name}' cannot name a set of images: letters, digits and _ only, and each name once.")
-        place = str(Path(path).expanduser().absolute()) if Path(path).expanduser().exists() else path
+        files = {key: options[key] for key in ("classes", "answers", "mapping", "class_map") if options.get(key)}
+        places = {key: _absolute(value) for key, value in {**files, "path": path}.items()}
         try:
-            found[name] = Classification.model_validate({"kind": kind, "path": place, **options})
+            found[name] = Classification.model_validate({"kind": kind, **options, **places})
         except ValidationError as wrong:
             first = wrong.errors()[0]
             raise InputError(
                 f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}; got {first['input']!r}"
             ) from None
     return found
+
+
+def _absolute(path: str) -> str:
+    there = Path(path).expanduser()
+    return str(there.absolute()) if there.exists() else path
 
 
 def chosen_corruptions(text: str | None) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from gazetune.loading import (
     other_source,
 )
 from gazetune.methods import compare_methods
+from gazetune.parity.settings import Classification
 from gazetune.plan import print_sets
 from gazetune.run import CONFIG, Run
 
@@ -57,7 +58,11 @@ def score_run(
         experiment = experiment.model_copy(update={"skip_bad": True})
     experiment = with_methods(experiment, attention, steps, precision)
     job = make_job(experiment, run, device, allow_code)
-    others = [other_data(*other_source(text), experiment, by or ()) for text in data]
+    sources = dict(other_source(text) for text in data)
+    taken = [name for name in sources if f"parity/{name}" in run.stages()]
+    if taken:
+        raise InputError(f"'{taken[0]}' is a set of labelled images of this run. Name the data READER:NAME=PATH.")
+    others = [other_data(name, source, experiment, by or ()) for name, source in sources.items()]
     with run.locked():
         if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
             own = experiment.study if others else grouped(experiment, by or ()).study
@@ -99,6 +104,10 @@ def classify_images(
     if path is not None:
         experiment = of_run(run)
         sets = sets or dict(experiment.parity)
+    plain = Classification(kind="folder").model_dump()
+    asked = sorted(key for key, value in options.items() if plain[key] != value)
+    if not data and asked:
+        raise InputError(f"{', '.join(asked)}: such options are of the images named with --data, and none are named.")
     if not sets:
         raise InputError(f"Which images? --data KIND[:NAME]=PATH; there are the kinds {', '.join(LABELLED)}.")
     if path is None:
@@ -110,6 +119,11 @@ def classify_images(
             )
     if experiment.data is not None and experiment.data.kind in sets:
         raise InputError(f"'{experiment.data.kind}' is the run's own data set. Give the images a name: KIND:NAME=PATH")
+    scored = [name for name in sets if f"fixations/{name}" in run.stages()]
+    if scored:
+        raise InputError(
+            f"'{scored[0]}' is a data set that the run scored. Give the images another name: KIND:NAME=PATH"
+        )
     changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
     experiment = experiment.model_copy(update=changed)
     loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}

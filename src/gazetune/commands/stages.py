@@ -1,6 +1,7 @@
 """The stages of an experiment in order, and what is checked before the first."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gazetune import pipeline
@@ -8,6 +9,7 @@ from gazetune.classify import classify
 from gazetune.code import code_named, run_code
 from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
+from gazetune.data.photos import refuse_objectnet
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment
 from gazetune.job import Job, input_sizes, is_prepared, pick_device
@@ -54,6 +56,9 @@ def execute(
     load = _load_if_there if resume and not regrouped else load_data
     stimuli = load(experiment.study, experiment.skip_bad)
     if stimuli is not None:
+        photos = [path for path in stimuli.paths if path is not None]
+        if experiment.learns and photos:
+            refuse_objectnet(Path(str(experiment.study.path)), photos)
         require_parts(experiment, parts_of(experiment, stimuli))
         wrong = [] if resume else wrong_maps(experiment, stimuli)
         if wrong:

@@ -33,6 +33,9 @@ def load_label_table(csv: str | Path, images: str | Path | None = None, classes:
             f"'{csv}' needs rows with the columns file and label, or, with a class list, wnid or index; it has "
             f"{len(table)} rows with {', '.join(table.columns)}."
         )
+    empty = np.flatnonzero(table[column].str.strip() == "")
+    if len(empty):
+        raise InputError(f"{len(empty)} rows of '{csv}' have no {column}, the first is line {empty[0] + 2}.")
     known = classes or Classes(names=tuple(sorted(set(table[column]))))
     beside = table_path.parent / "images"
     folder = existing_folder(images if images is not None else beside if beside.is_dir() else table_path.parent)

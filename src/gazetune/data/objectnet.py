@@ -124,6 +124,7 @@ def read_without_border(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"]
     pixels = read_rgb(path)
     try:
         width = red_border(pixels)
+        width = width if 2 * width < min(pixels.shape[:2]) else 0  # a picture of nothing but red has no frame
     except ValueError:
         raise InputError(
             f"'{path}' has a red border of more than {WIDEST_BORDER} px, ObjectNet's have 2. Cut it, or drop the file "

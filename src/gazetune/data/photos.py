@@ -1,5 +1,6 @@
 """Photos without fixations, for a training to hold on to or to be right about; ObjectNet is refused."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -101,6 +102,14 @@ def _files(labelled: Labelled) -> tuple[Path, ...]:
     return tuple(path for path in labelled.paths if isinstance(path, Path))  # rows of a table: not of these kinds
 
 
+def tunable(labelled: Labelled) -> Labelled:
+    """The labelled images, where something may be fitted on them. Raises InputError for ObjectNet, however read."""
+    files = _files(labelled.for_tuning())
+    if files:
+        refuse_objectnet(Path(os.path.commonpath([path.parent for path in files])), files)
+    return labelled
+
+
 def refuse_objectnet(folder: Path, paths: tuple[Path, ...] | list[Path]) -> None:
     """Raises InputError if photos are ObjectNet's, as far as can be told.
 
@@ -114,8 +123,8 @@ def refuse_objectnet(folder: Path, paths: tuple[Path, ...] | list[Path]) -> None
     if known or all(_has_red_border(path) for path in some):
         raise InputError(
             f"'{folder}' is ObjectNet, by its name, its mapping files or the red border of its photos. Its licence "
-            f"forbids to tune a model on it, so it is no distillation and no validation data. Use it with `gazetune "
-            f"parity` only."
+            f"forbids to tune a model on it, so it is no training, distillation or validation data, and no linear "
+            f"probe is fitted on it. Use it with `gazetune parity` only."
         )
 
 

@@ -20,6 +20,7 @@ from gazetune.statistics.bayes import R_MEDIUM, R_UNIT, SCALES, jeffreys, ln_bf0
 from gazetune.statistics.intervals import wilson
 from gazetune.statistics.multiple import holm
 from gazetune.statistics.paired import paired_test
+from gazetune.statistics.resample import FEWEST
 
 PREDICTION, IMAGE = "prediction", "image"  # what counts as one observation
 HEAD, OWN = "head", "own"  # whose answers: the model's own head's where nothing else is said
@@ -31,8 +32,9 @@ FACTORS = {
     "unit": None,
 }  # end of the column names -> scale r (unit information: none)
 
-TOO_FEW = "fewer than two images: no test, the Bayes factors are at their ceiling of 1"
+TOO_FEW = f"fewer than {FEWEST} images: no test, the Bayes factors are at their ceiling"
 NO_DISCORDANT = "no discordant pair: no t, the Bayes factors are at their ceiling, TOST p is (1 - margin)^n"
+NO_IMAGE_DIFFERS = "no image's mean differs: no t, the Bayes factors are at their ceiling, TOST p is (1 - margin)^n"
 ALL_ALIKE = "all differences are the same: t is infinite, the Bayes factors are 0"
 
 
@@ -170,7 +172,7 @@ def _row(pairs: pd.DataFrame, unit: str, margin: float) -> dict[str, Any]:
         **counts,
         **{"margin": margin, "tost_p": equal.p, "ci90_low": equal.ci_low, "ci90_high": equal.ci_high},
         **about,
-        "reason": _reason(test["n"], first - second),
+        "reason": _reason(test["n"], first - second, unit),
     }
 
 
@@ -198,17 +200,17 @@ def _interval(values: Float[np.ndarray, " n"], unit: str) -> tuple[float, float]
     return alone.ci_low, alone.ci_high
 
 
-def _reason(n: int, gap: Float[np.ndarray, " n"]) -> str | None:
-    if n < 2:
+def _reason(n: int, gap: Float[np.ndarray, " n"], unit: str) -> str | None:
+    if n < FEWEST:
         return TOO_FEW
     if np.ptp(gap) > 0:
         return None
-    return ALL_ALIKE if gap[0] else NO_DISCORDANT
+    return ALL_ALIKE if gap[0] else NO_DISCORDANT if unit == PREDICTION else NO_IMAGE_DIFFERS
 
 
 def _t(table: pd.DataFrame) -> Float[np.ndarray, " row"]:
-    """t, and 0 where no value differs."""
-    return table["t"].mask(table["difference"] == 0, 0.0).to_numpy(dtype=np.float64)
+    """t, and 0 where no value differs or there are too few."""
+    return table["t"].mask((table["difference"] == 0) | (table["n"] < FEWEST), 0.0).to_numpy(dtype=np.float64)
 
 
 def _with_factors(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from gazetune.run import Run
 from gazetune.statistics.intervals import wilson
 
 SHARD = 1024  # views a file
+NOT_A_NUMBER = "the model's answer is not a number"
 
 
 def predictions(
@@ -56,6 +57,7 @@ def write_answers(
     n: int,
     batch_size: int,
     workers: int,
+    skip_bad: bool = False,
 ) -> list[str]:
     """What a model says of n views, as shards in `folder`; a whole shard of the same inputs is kept.
 
@@ -64,9 +66,10 @@ def write_answers(
 
     Args:
         right: the places among the model's logits that are right for each view, filled up with -1; None without a head.
+        skip_bad: whether a shard in which views are missing may be kept.
     """
     starts = {f"{folder}/{number:05d}.safetensors": start for number, start in enumerate(range(0, n, SHARD))}
-    missing = {name: start for name, start in starts.items() if not run.is_whole(name, inputs)}
+    missing = {name: start for name, start in starts.items() if not _is_done(run, name, inputs, skip_bad)}
     parts = [
         (name, range(first, min(first + batch_size, start + SHARD, n)))
         for name, start in missing.items()
@@ -78,8 +81,9 @@ def write_answers(
     reasons: dict[str, str] = {}
     shown = track(zip(parts, batches, strict=True), f"predictions {folder.split('/')[-1]}", total, total - len(parts))
     for (name, places), batch in shown:
-        found.append(_answer(backbone, batch, right))
-        reasons |= {str(p): v.reason for p, v in zip(batch.places, batch.views, strict=True) if v.pixels is None}
+        answers, lost = _answer(backbone, batch, right)
+        found.append(answers)
+        reasons |= lost
         if places.stop == min(starts[name] + SHARD, n):
             tensors = {key: torch.cat([part[key] for part in found]) for key in found[0]}
             run.write_tensors(name, tensors, inputs=inputs, reasons=reasons)
@@ -89,23 +93,35 @@ def write_answers(
     return list(starts)
 
 
-def _answer(backbone: Backbone, batch: Batch, right: Int[np.ndarray, "view answer"] | None) -> dict[str, Tensor]:
+def _is_done(run: Run, name: str, inputs: str, skip_bad: bool) -> bool:
+    return run.is_whole(name, inputs) and (skip_bad or not run.about(name)["reasons"])
+
+
+def _answer(
+    backbone: Backbone, batch: Batch, right: Int[np.ndarray, "view answer"] | None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What the model says of the views that are there, and why the others are missing, by place."""
+    reasons = {str(p): v.reason for p, v in zip(batch.places, batch.views, strict=True) if v.pixels is None}
     there = np.array([i for i, view in enumerate(batch.views) if view.pixels is not None], dtype=int)
-    places, n = batch.places[there], len(there)
+    n = len(there)
+    with torch.no_grad():  # a batch of nothing but bad files: a black image keeps the columns
+        output = backbone(batch.images if n else batch.images.new_zeros(1, *batch.images.shape[1:]), attention="none")
+    shown = output.representation if right is None else output.logits
+    if shown is None:
+        raise ValueError("a model gives logits, or without a head what one would sit on")
+    shown = shown[:n].float().cpu()
+    finite = torch.isfinite(shown).all(1)
+    reasons |= {str(place): NOT_A_NUMBER for place in batch.places[there[~finite.numpy()]]}
+    there, shown = there[finite.numpy()], shown[finite]
+    places = batch.places[there]
     known = {
         "place": torch.from_numpy(places),
         "border_px": torch.tensor([batch.views[i].border_px for i in there], dtype=torch.uint8),
     }
-    with torch.no_grad():  # a batch of nothing but bad files: a black image keeps the columns
-        output = backbone(batch.images if n else batch.images.new_zeros(1, *batch.images.shape[1:]), attention="none")
     if right is None:
-        if output.representation is None:
-            raise ValueError("a backbone without a head shows what a head would sit on")
-        return known | {"representation": output.representation[:n].float().cpu()}
-    if output.logits is None:
-        raise ValueError("answers are places among logits, and there are none")
-    said = predictions(output.logits[:n].float().cpu(), right[places])
-    return known | {str(column): torch.from_numpy(said[column].to_numpy(copy=True)) for column in said}
+        return known | {"representation": shown}, reasons
+    said = predictions(shown, right[places])
+    return known | {str(c): torch.from_numpy(said[c].to_numpy(copy=True)) for c in said}, reasons
 
 
 def read_answers(run: Run, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[int, str]]:

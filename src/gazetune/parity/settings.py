@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from gazetune.parity.corruptions import CORRUPTIONS, SEVERITIES
 
@@ -35,11 +35,11 @@ class Classification(BaseModel):
     subset: Literal["published_5000"] | None = None
     limit: PositiveInt | None = None
     corruptions: tuple[str, ...] = ()
-    severities: tuple[Severity, ...] = (5,)
+    severities: tuple[Severity, ...] = Field(default=(5,), min_length=1)
     seed: int = Field(default=0, ge=0)
     corrupt_at: Literal["image", "crop"] = "image"
     preprocessing: Literal["paper", "squashed"] = "paper"
-    margin: PositiveFloat = 1.0
+    margin: float = Field(default=1.0, gt=0, lt=100)
     folds: int = Field(default=5, ge=2)
     probe_seed: int = Field(default=0, ge=0)
 
@@ -50,6 +50,11 @@ class Classification(BaseModel):
             if name not in CORRUPTIONS:
                 raise ValueError(f"there is no corruption '{name}'; there is {', '.join(CORRUPTIONS)}")
         return tuple(dict.fromkeys(names))
+
+    @field_validator("severities")
+    @classmethod
+    def _each_once(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(severities))
 
     def copies(self) -> tuple[tuple[str, int], ...]:
         """(corruption, severity) of every copy of an image that is classified; ("", 0) is the image itself."""

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from gazetune.data.labelled import Labelled
+from gazetune.data.photos import tunable
 from gazetune.errors import InputError
 from gazetune.parity.compare import OWN
 from gazetune.parity.probe import probe
@@ -79,8 +80,9 @@ def probed(
         return answers, {key: f"'{key}' {why}." for key in vectors}
     try:
         places = said[reference]["place"].to_numpy()
-        labels = labelled.for_tuning().answers[places, 0]  # a probe is fitted on these images
-        table = probe(vectors, labels, reference, settings.folds, settings.probe_seed)
+        labels = tunable(labelled).answers[places, 0]  # a probe is fitted on these images
+        names = labelled.classes.names
+        table = probe(vectors, labels, reference, settings.folds, settings.probe_seed, names)
     except InputError as reason:
         return answers, dict.fromkeys(vectors, f"no linear probe: {reason}")
     refused: dict[str, str] = {}

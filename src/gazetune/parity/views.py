@@ -1,5 +1,6 @@
 """What a classifier is shown: every image of a labelled set, and its corrupted copies, at the model's input size."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from gazetune.data.imagenet import VALIDATION_IMAGE
 from gazetune.data.images import resized
 from gazetune.data.labelled import CROP, RESIZE, Labelled, squashed_crop
 from gazetune.errors import InputError
@@ -49,7 +51,8 @@ def preprocessing_text(settings: Classification, size: tuple[int, int]) -> str:
         text = f"squashed to {larger}x{larger} (bilinear), centre crop {height}"
     if settings.corruptions:
         where = "the whole image" if settings.corrupt_at == "image" else "the crop that the model sees"
-        text += f"; corrupted in memory at {where}, seed {settings.seed}"
+        other = "the crop" if settings.corrupt_at == "image" else "the whole image"
+        text += f"; corrupted in memory at {where}, seed {settings.seed} (not comparable with {other} corrupted)"
     return text
 
 
@@ -85,7 +88,7 @@ def viewer(
             pixels, border = read(index)
             if not name:
                 return View(cropped(pixels), border)
-            seed = image_seed(labelled.ids[index], name, severity, settings.seed)
+            seed = image_seed(_seeded_by(labelled.ids[index]), name, severity, settings.seed)
             if settings.corrupt_at == "image":
                 return View(cropped(corrupt(pixels, name, severity, seed)), border)
             return View(corrupt(cropped(pixels), name, severity, seed), border)
@@ -95,6 +98,17 @@ def viewer(
             return View(None, reason=str(reason))
 
     return view
+
+
+def workers() -> int:
+    """How many threads read images: the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _seeded_by(image: str) -> str:
+    """The id that a corruption is seeded by: ImageNet's own, in whatever folder and format its image lies."""
+    found = VALIDATION_IMAGE.search(image)
+    return f"ILSVRC2012_val_{found[1]}" if found else image
 
 
 def _larger(crop: int) -> int:

@@ -68,7 +68,13 @@ def write_report(
         classification=[_classification(summary, name, labels, changes) for name in classified(summary)],
         training=[_training(labels.get(key, key), t) for key, t in summary["training"].items()],
         accuracy_while_tuned=accuracy_lines(summary, labels),
-        citations=[about["citation"] for about in summary["datasets"].values() if about["citation"]],
+        citations=list(
+            dict.fromkeys(
+                about["citation"]
+                for about in (*summary["datasets"].values(), *summary.get("classified", {}).values())
+                if about["citation"]
+            )
+        ),
         command=provenance["command"],
         environment=f"gazetune {provenance['gazetune']} (commit {provenance['commit'] or 'unknown'}), Python "
         f"{provenance['python']}, {packages}, on {host['system']} ({provenance['device']}).",

@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from gazetune.statistics.resample import FEWEST
+
 MARGIN = 0.01  # 1 percentage point of accuracy
 
 
@@ -72,7 +74,7 @@ def equivalence(first: ArrayLike, second: ArrayLike, margin: float = MARGIN) -> 
 
     Where no value differs there is no SD, and p is (1 - margin)^n: if the mean difference were the margin or more, an
     image would differ with at least that probability. All differences equal, but not 0: p is 1 outside the margin,
-    NaN inside. Fewer than two images: NaN.
+    NaN inside. Fewer than three images: NaN.
 
     Raises:
         ValueError: a margin outside 0..1, or unequal lengths.
@@ -81,7 +83,7 @@ def equivalence(first: ArrayLike, second: ArrayLike, margin: float = MARGIN) -> 
         raise ValueError(f"needed a margin between 0 and 1 (0.01 is one percentage point); got {margin}")
     a, b = _pairs(first, second)
     gap, n = a - b, len(a)
-    if n < 2:
+    if n < FEWEST:
         return Equivalence(margin, np.nan, np.nan, np.nan)
     mean, error = float(gap.mean()), float(gap.std(ddof=1)) / n**0.5
     if error == 0:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from gazetune.parity.compare import HEAD, parity, parity_by
+from gazetune.parity.compare import HEAD, OWN, parity, parity_by
 from gazetune.parity.predict import accuracy
+from gazetune.parity.probe import RULE
 from gazetune.run import Json, Run
 from gazetune.statistics.agreement import MARGIN
 from gazetune.tables.rows import keyed
@@ -60,6 +61,9 @@ def _accuracies(said: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     """One row a data set, head and model; over all corruptions where there are several."""
     rows = []
     for (dataset, head, key), part in said.groupby([*OF_SET, "key"], sort=False):
-        shown = about.get(str(dataset), {}).get("preprocessing", {}).get(key)
+        facts = about.get(str(dataset), {})
+        shown = facts.get("preprocessing", {}).get(key)
+        if head != OWN and shown:
+            shown += f"; linear head: {RULE} ({facts['folds']}, seed {facts['probe_seed']})"
         rows.append({"dataset": dataset, HEAD: head, "model": key, **accuracy(part), "preprocessing": shown})
     return pd.DataFrame(rows)
