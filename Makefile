@@ -45,6 +45,7 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python bench/consistency.py
 	$(BENCH)/bin/python bench/observers.py
 	$(BENCH)/bin/python bench/heads.py
+	$(BENCH)/bin/python bench/parity.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) runs

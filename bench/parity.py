@@ -24,7 +24,7 @@ from gazetune.data.labelled import Labelled, load_image_folder
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.parity.predict import write_answers
 from gazetune.parity.settings import Classification
-from gazetune.parity.views import batches_of, viewer
+from gazetune.parity.views import batches_of, viewer, workers
 from gazetune.run import Run
 
 KINDS = 10
@@ -71,7 +71,7 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=192)
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=torch.get_num_threads())
+    parser.add_argument("--workers", type=int, default=workers())
     parser.add_argument("--weights", help="a folder or hub name; ViT-B/16 with random weights if not given")
     options = parser.parse_args()
     model = load_backbone(options.weights) if options.weights else vit_b16()
