@@ -106,7 +106,7 @@ def test_a_class_map_by_index_or_name(tmp_path):
         ("class,index\ntench,1.5", "'1.5'"),
         ("class,index\ncow,1\ncrane,1", "2 times: no class of the data set, or of several: 'cow', 'crane'"),
         ("class,index\ntench,1\nn00000001,2", "two places in the model"),
-        ("class,index\ntench,1", r"3 times: a class of the data set \(4\) without a row: 'goldfish, Carassius'"),
+        ("class,index\ntench,1", r"3 times: a class of the images \(4\) without a row: 'goldfish, Carassius'"),
         ("class,model_class\ntench,cow", "none of the 2 classes that the model names, or of several: 'cow'"),
         ("class,place\ntench,1", "needs the columns class, and index or model_class; it has class, place"),
         ("index,model_class\n1,1", "needs the columns class"),

@@ -326,7 +326,7 @@ def test_tables_of_the_report(tables, tmp_path):
 def test_a_run_shows_classification_of_every_data_set(monkeypatch, study, tables, capsys):
     assert run_small(monkeypatch, study, "--set", "training.epochs=1", "--set", "metrics=[nss]") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Classification: table" in said and "equivalent within 1 point" in said
+    assert "Classification: table" in said and "equivalence within 1 point" in said
     run = Run(study / "run")
     page = (study / "run" / "report.html").read_text()
     assert "<h2>Classification</h2>" in page and "BF01, unit (ceiling)" in page and "Classes with the largest" in page

@@ -105,6 +105,10 @@ def test_a_model_without_a_head_is_probed(place, monkeypatch):
     assert same["probe"].tolist() == pytest.approx(same["refitted"].tolist())  # the reference is its own baseline
     assert run.table("parity")["head"].tolist() == ["probe", "refitted"]
     assert parity(monkeypatch, "run", "--data", "folder:mine=photos", "--corruptions", "fog") == 2
+    few = ("--data", "folder:few=photos", "--limit", "6", *options[:4])  # three of each class, one a fold
+    assert (
+        parity(monkeypatch, "run", *few) == 0 and Run("run").table("parity").query("dataset == 'few'")["n"].eq(6).all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_a_model_without_a_head_is_probed(place, monkeypatch):
         ((*TWO, "--data", "foldr=photos"), "did you mean 'folder'"),
         ((*TWO, "--data", "folder=nowhere"), "nowhere"),
         ((*TWO, "--data", "folder=photos", "--corruptions", "fogg"), "fogg"),
-        ((*TWO, "--data", "folder=photos", "--severity", "6"), "severities"),
+        ((*TWO, "--data", "folder=photos", "--severity", "6"), "--severity"),
         ((*TWO, "--data", "folder=photos", "--severity", "high"), "--severity"),
         ((*TWO, "--data", "folder=photos", "--margin", "100"), "--margin"),
         (("--model", "one", "--model", "three", "--data", "folder=photos"), "three"),
@@ -136,7 +140,9 @@ def test_a_model_of_other_classes_is_left_out_with_its_reason_unless_it_is_mappe
     assert [line["model"] for line in run.summary["parity_not_run"]] == ["five"]
     assert "5" in run.summary["parity_not_run"][0]["reason"] and "--class-map" in capsys.readouterr().err
     pd.DataFrame({"class": ["a", "b"], "index": [4, 2]}).to_csv("map.csv", index=False)
-    assert parity(monkeypatch, "run", "--data", "folder:mine=photos", "--class-map", "map.csv") == 0
+    mapped = ("run", "--data", "folder:mine=photos", "--class-map", "map.csv")
+    assert parity(monkeypatch, *mapped) == 2 and "would replace" in capsys.readouterr().err
+    assert parity(monkeypatch, *mapped, "--resume") == 0
     assert set(Run("run").table("accuracy")["model"]) == {"before", "after", "five"}
 
 
@@ -149,6 +155,8 @@ def test_a_corrupt_photo_is_named_or_left_out_with_its_reason(place, monkeypatch
     run = Run("run")
     assert run.table("parity")["n"].tolist() == [11]
     bad = run.table("predictions").query("image == 'b/p3.png'")
+    assert "1 of 12 images left out: b/p3.png" in " ".join(capsys.readouterr().out.split())
+    assert "1 of 12 images left out: b/p3.png" in run.file("report.html").read_text()
     assert len(bad) == 2 and bad["correct"].isna().all() and bad["reason"].str.contains("p3.png").all()
 
 

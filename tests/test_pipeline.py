@@ -38,7 +38,7 @@ def test_a_run_leaves_every_table_and_says_the_same_everywhere(monkeypatch, stud
     assert run.table("predictions")["correct"].notna().all()
     expected = parity(keyed(run.table("predictions")), "before")
     assert run.table("parity")["only_second"].tolist() == expected["only_second"].tolist() and len(expected) == 2
-    assert "equivalent within 1 point" in (said := " ".join(capsys.readouterr().out.split())), said
+    assert "equivalence within 1 point" in (said := " ".join(capsys.readouterr().out.split())), said
     assert "BF01, unit (ceiling)" in (study / "run" / "report.html").read_text()
     assert {a["model"] for a in run.summary["accuracy"]} == {"before", "after-s42", "shuffled-s42"}
     assert run.summary["training"]["after-s42"]["step"] == 6

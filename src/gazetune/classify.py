@@ -116,7 +116,8 @@ def _right(
     places, why = None, ""
     if settings.class_map:  # what a user says goes before what names tell; it may be of another model
         try:
-            places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n)
+            occurring = set(labelled.answers[labelled.answers >= 0].tolist())
+            places = read_class_map(settings.class_map, labelled.classes, backbone.classes, n, occurring)
         except InputError as misfit:
             why = f" {misfit}"
     if places is None:
@@ -158,6 +159,7 @@ def _write_table(
     about = {
         **settings.model_dump(mode="json"),
         "images": len(labelled),
+        "copies": len(copies),
         "classes": len(set(labelled.groups)),
         "preprocessing": {e.key: _preprocessing(job, e, settings) for e in shown},
         "images_by_border_px": {str(width): int(n) for width, n in borders.items()},

@@ -55,7 +55,10 @@ By = Annotated[
     list[str] | None,
     typer.Option("--by", help="Compare groups of observers or conditions of images by this column.", metavar="COLUMN"),
 ]
-AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run metrics of your own that the YAML names.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", help="Run code of your own: FILE.py:NAME as a metric or model."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -260,7 +263,7 @@ def parity(
     severity: Annotated[str, typer.Option(help="1 to 5, several with commas.")] = "5",
     corrupt_at: Annotated[str, typer.Option(help="image (the whole, as the paper) or crop (as ImageNet-C).")] = "image",
     subset: Annotated[str | None, typer.Option(help="published_5000: the fixed 5,000 images of ImageNet.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many images, evenly over the set.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many images, evenly over the classes.")] = None,
     preprocessing: Annotated[
         str, typer.Option(help="paper (256, middle 224) or squashed (to the input size, as for attention maps).")
     ] = "paper",

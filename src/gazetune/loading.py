@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -73,7 +74,7 @@ def other_data(name: str, source: Source, experiment: Experiment, by: Sequence[s
 
 
 def load_labelled(name: str, settings: Classification) -> Labelled:
-    """The labelled images that these settings name, those of the subset or at most `limit`, evenly over the set.
+    """The labelled images that these settings name, those of the subset or at most `limit`, evenly over the classes.
 
     Raises InputError where they are not there or cannot be read.
     """
@@ -84,9 +85,11 @@ def load_labelled(name: str, settings: Classification) -> Labelled:
     labelled = read_labelled(settings.kind, settings.path, name=name, **given)
     if settings.subset is not None:
         labelled = published_5000(labelled)
-    images = list(dict.fromkeys(labelled.ids))  # a set that comes corrupted has several copies of each
-    if settings.limit is not None and settings.limit < len(images):
-        kept = {images[i] for i in np.linspace(0, len(images) - 1, settings.limit).round().astype(int)}
+    group_of = dict(zip(labelled.ids, labelled.groups, strict=True))  # each image once, however many copies there are
+    if settings.limit is not None and settings.limit < len(group_of):
+        seen: Counter[str] = Counter()
+        rank = {image: (seen.update([group]), seen[group])[1] for image, group in group_of.items()}
+        kept = set(sorted(group_of, key=lambda image: (rank[image], group_of[image]))[: settings.limit])
         labelled = labelled.take(np.array([image in kept for image in labelled.ids]))
     return labelled
 
@@ -114,9 +117,9 @@ def labelled_sets(data: Sequence[str], **options: Any) -> dict[str, Classificati
             found[name] = Classification.model_validate({"kind": kind, **options, **places})
         except ValidationError as wrong:
             first = wrong.errors()[0]
-            raise InputError(
-                f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}; got {first['input']!r}"
-            ) from None
+            option = {"severities": "severity"}.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
+            said = first["msg"].removeprefix("Value error, ")
+            raise InputError(f"--{option}: {said}; got {first['input']!r}") from None
     return found
 
 

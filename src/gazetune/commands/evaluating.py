@@ -99,7 +99,10 @@ def classify_images(
     allow(allow_code)
     sets = labelled_sets(data, **options)
     if (path is None) == (not models):
-        raise InputError("Name a run, or the models with --model WEIGHTS (the first is the reference), not both.")
+        raise InputError(
+            "Name a run, or models (the first is the reference), not both: gazetune parity RUN --data KIND=PATH, or "
+            "gazetune parity --model A=WEIGHTS --model B=WEIGHTS --data KIND=PATH. See gazetune parity --help."
+        )
     run = Run(path or output or Path("runs") / "parity")
     if path is not None:
         experiment = of_run(run)
@@ -119,6 +122,12 @@ def classify_images(
             )
     if experiment.data is not None and experiment.data.kind in sets:
         raise InputError(f"'{experiment.data.kind}' is the run's own data set. Give the images a name: KIND:NAME=PATH")
+    replaced = [] if resume else [name for name, settings in sets.items() if _is_other(run, name, settings)]
+    if replaced:
+        raise InputError(
+            f"'{replaced[0]}' was classified in this run with other settings or images, which this would replace. Give "
+            f"the images another name (KIND:NAME=PATH), or replace what is there by --resume."
+        )
     scored = [name for name in sets if f"fixations/{name}" in run.stages()]
     if scored:
         raise InputError(
@@ -138,3 +147,10 @@ def classify_images(
             classify(job, name, loaded[name], settings)
         pipeline.conclude(job)
     return summary_of(job)
+
+
+def _is_other(run: Run, name: str, settings: Classification) -> bool:
+    """Whether the run holds results of that name that were made with other settings."""
+    before = run.stages().get(f"parity/{name}")
+    asked = settings.model_dump(mode="json", exclude={"corruptions"})  # those that cannot be made here were left out
+    return before is not None and any(before["inputs"]["settings"].get(key) != value for key, value in asked.items())

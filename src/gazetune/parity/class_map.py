@@ -1,6 +1,6 @@
 """Which of a model's classes is which class of a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -98,11 +98,14 @@ def _synsets(classes: Classes) -> Sequence[str]:
     return classes.wnids or (tuple(m[1] if m else "" for m in found) if any(found) else ())
 
 
-def read_class_map(path: str | Path, classes: Classes, of_model: Sequence[str], n_logits: int) -> list[int]:
+def read_class_map(
+    path: str | Path, classes: Classes, of_model: Sequence[str], n_logits: int, occurring: Collection[int] | None = None
+) -> list[int]:
     """Where each class of a data set stands among a model's logits, from a CSV that a user wrote.
 
     One row a class: `class` (name or synset id of the data set), and `index` (0 to n_logits - 1) or `model_class` (a
-    name that the model knows). Several classes may have the same place: a model may have fewer.
+    name that the model knows). Several classes may have the same place: a model may have fewer. `occurring`: the
+    classes that need a row, all by default; the others are at -1 if they have none.
 
     Raises:
         InputError: no such file, a missing column, a class of the data set without a row or with two, an unknown class
@@ -136,9 +139,10 @@ def read_class_map(path: str | Path, classes: Classes, of_model: Sequence[str], 
         if i is not None and j is not None and place.setdefault(i, j) != j:
             twice.append(classes.names[i])
     _refuse(path, twice, "a class with two places in the model; a class has one")
-    missing = [name for i, name in enumerate(classes.names) if i not in place]
-    _refuse(path, missing, f"a class of the data set ({len(classes)}) without a row")
-    return [place[i] for i in range(len(classes))]
+    needed = range(len(classes)) if occurring is None else occurring
+    missing = [classes.names[i] for i in sorted(needed) if i not in place]
+    _refuse(path, missing, f"a class of the images ({len(needed)}) without a row")
+    return [place.get(i, -1) for i in range(len(classes))]
 
 
 def _refuse(path: str | Path, wrong: Sequence[str], what: str) -> None:

@@ -168,7 +168,9 @@ def _row(pairs: pd.DataFrame, unit: str, margin: float) -> dict[str, Any]:
         **_accuracy("first", test["mean_first"], first, unit),
         **_accuracy("second", test["mean_second"], second, unit),
         **_others(pairs),
-        **{name: test[name] for name in ("difference", "ci_low", "ci_high", "t", "df", "p", "d")},
+        **{name: test[name] for name in ("difference", "t", "df", "p", "d")},
+        # without a spread there is no interval, not one without width
+        **{name: test[name] if np.isfinite(test["t"]) else np.nan for name in ("ci_low", "ci_high")},
         **counts,
         **{"margin": margin, "tost_p": equal.p, "ci90_low": equal.ci_low, "ci90_high": equal.ci_high},
         **about,
@@ -197,7 +199,7 @@ def _interval(values: Float[np.ndarray, " n"], unit: str) -> tuple[float, float]
     if unit == PREDICTION:
         return wilson(int(values.sum()), len(values))
     alone = paired_test(values, np.zeros_like(values))
-    return alone.ci_low, alone.ci_high
+    return max(alone.ci_low, 0.0), min(alone.ci_high, 1.0)
 
 
 def _reason(n: int, gap: Float[np.ndarray, " n"], unit: str) -> str | None:

@@ -15,7 +15,7 @@ class Classification(BaseModel):
     kind, path: of the source (see docs/parity.md); without a path, which --data NAME=PATH gives, it is not run.
     classes, answers, mapping: its class list, ground truth and mapping files, where they do not lie beside it.
     class_map: a CSV for models whose classes have other names. subset: `published_5000` for the fixed 5,000 images
-    of ImageNet's validation set. limit: at most so many images, taken evenly over the set. corruptions: made in
+    of ImageNet's validation set. limit: at most so many images, taken evenly over the classes. corruptions: made in
     memory of every image, at these severities, seeded. corrupt_at: the whole `image` before any preprocessing (the
     paper's) or the `crop` that the model sees (ImageNet-C's own); the two are not comparable. preprocessing:
     `paper` (squashed to 256/224 of the input size by the bilinear filter, then the middle) or `squashed` (to the

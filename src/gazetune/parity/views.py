@@ -95,7 +95,7 @@ def viewer(
         except InputError as reason:
             if not skip_bad:
                 raise
-            return View(None, reason=str(reason))
+            return View(None, reason=str(reason).partition(" Replace the file")[0])
 
     return view
 

@@ -12,7 +12,7 @@ from gazetune.metrics import Metric
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import REGRESSION, category_rows, quartile_rows, rises, seed_rows
 from gazetune.report.methods import method_table
-from gazetune.report.parity import classified, not_run, parity_lines, parity_tables, preprocessing
+from gazetune.report.parity import classified, left_out, not_run, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import people
 from gazetune.report.words import accuracy_lines, answer, number, p_value, row_name, shares, table_rows
 from gazetune.run import CONFIG, PROVENANCE, Run
@@ -118,7 +118,11 @@ def _classification(
 ) -> dict[str, Any]:
     return {
         "name": name,
-        "lines": [*preprocessing(summary, name, labels), *not_run(summary, name, labels)],
+        "lines": [
+            *preprocessing(summary, name, labels),
+            *left_out(summary, name),
+            *not_run(summary, name, labels),
+        ],
         "tables": parity_tables(summary, name, labels, changes),
     }
 

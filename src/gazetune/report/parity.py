@@ -15,6 +15,8 @@ Labels = Mapping[str, str]
 Row = Mapping[Any, Any]
 Changes = Mapping[str, pd.DataFrame]  # CORRUPTION, CLASS -> rows of tables.changes
 FACTORS = {"jzs": "r = √2/2", "jzs_r1": "r = 1", "unit": "unit"}
+SHOWN = 0.05  # the p below which equivalence is called shown
+NAMED = 5  # of the images that were left out
 LARGEST = 10  # classes of a model; parity_classes.csv has all
 SIDE_BY_SIDE = 4  # comparisons with the reference
 AGAINST = (
@@ -49,9 +51,22 @@ def parity_lines(summary: Summary, dataset: str, labels: Labels) -> list[str]:
         pair = f"{row_name(row['first'], labels)} against {row_name(row['second'], labels)}{_with(row)}"
         change = f"{_points(row['difference'])} points ({_interval(row)}), n = {row['n']}"
         factor = f"BF01 = {_factor(row['bf01_jzs'])} of at most {_factor(row['ceiling_jzs'])}: {row['evidence_jzs']}"
-        same = f"equivalent within {_margin(row)}: p = {p_value(row['tost_p'])}"
+        shown = "shown" if (row["tost_p"] or 1) < SHOWN else "not shown"
+        same = f"equivalence within {_margin(row)} {shown} (p = {p_value(row['tost_p'])})"
         lines.append(f"{pair}: {change}; {factor}; {same}")
-    return lines + not_run(summary, dataset, labels)
+    return [*lines, *left_out(summary, dataset), *not_run(summary, dataset, labels)]
+
+
+def left_out(summary: Summary, dataset: str) -> list[str]:
+    """How many predictions are missing and why, the first few by name."""
+    about = summary.get("classified", {}).get(dataset, {})
+    missing = about.get("missing", {})
+    if not missing:
+        return []
+    named = "; ".join(f"{image}: {why}" for image, why in list(missing.items())[:NAMED])
+    more = f"; and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    what = "predictions" if about["corruptions"] else "images"
+    return [f"{len(missing)} of {about['images'] * about['copies']} {what} left out: {named}{more}"]
 
 
 def not_run(summary: Summary, dataset: str, labels: Labels) -> list[str]:
