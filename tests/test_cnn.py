@@ -299,9 +299,7 @@ def test_size_and_normalisation_are_those_of_the_preprocessor(tmp_path):
         (tmp_path / "preprocessor_config.json").write_text(json.dumps({**own, "size": size, "crop_pct": 0.875}))
         backbone = load_backbone(tmp_path)
         assert backbone.image_size == (96, 96) and (backbone.mean, backbone.std) == ((0.5,) * 3, (0.25,) * 3)
-        assert (
-            backbone.preprocessing() == "RGB, squashed to 96x96 (bicubic), mean (0.5, 0.5, 0.5), SD (0.25, 0.25, 0.25)"
-        )
+        assert backbone.normalisation() == "mean (0.5, 0.5, 0.5), SD (0.25, 0.25, 0.25)"
     photo = torch.full((1, 3, 96, 96), 255, dtype=torch.uint8)  # white is (1 - .5) / .25 = 2
     with torch.no_grad():
         assert torch.allclose(backbone(photo).logits, backbone.model(torch.full((1, 3, 96, 96), 2.0)).logits, atol=1e-5)
