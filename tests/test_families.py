@@ -13,7 +13,7 @@ from gazetune import load_table
 from gazetune.attention.extract import attention_maps
 from gazetune.attention.rollout import carried_row, cls_row, rollout
 from gazetune.backbones import Output, load_backbone
-from gazetune.backbones.families import FAMILIES, HALF
+from gazetune.backbones.families import FAMILIES, HALF, normalised
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
@@ -229,7 +229,7 @@ def test_saved_folder_makes_the_same_pixels_with_plain_transformers(name, size, 
     except ImportError:
         pytest.skip("this transformers makes no image processor without torchvision")
     made = processor(photo[0].permute(1, 2, 0).numpy(), return_tensors="pt")
-    given = backbone._arguments(backbone._normalised(photo, torch.zeros(1)))
+    given = backbone._arguments(normalised(photo, backbone.mean, backbone.std, torch.zeros(1)))
     torch.testing.assert_close(made["pixel_values"], given["pixel_values"], atol=1e-5, rtol=0)
 
 

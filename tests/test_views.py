@@ -121,7 +121,8 @@ def test_a_bad_image_is_said_or_left_out_with_its_reason(tmp_path, photos):
 def test_a_model_without_a_head_gives_what_one_would_sit_on(tmp_path, photos):
     from transformers import Dinov2Config, Dinov2Model
 
-    from gazetune.backbones.vit import HALF, VisionTransformer
+    from gazetune.backbones.families import HALF, normalised
+    from gazetune.backbones.vit import VisionTransformer
 
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
@@ -132,7 +133,7 @@ def test_a_model_without_a_head_gives_what_one_would_sit_on(tmp_path, photos):
     names = write_answers(run, "predictions/photos/m", "x", backbone, view, None, 6, 4, 1)
     found, _ = read_answers(run, names)
     with torch.no_grad():
-        pixels = backbone._normalised(seen(photos, settings(), 1), torch.empty(()))
+        pixels = normalised(seen(photos, settings(), 1), *HALF, torch.empty(()))
         expected = model(pixels).last_hidden_state[:, 0]
     torch.testing.assert_close(found["representation"], expected, atol=1e-5, rtol=0)
 

@@ -4,6 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from transformers import PreTrainedModel
+
 from gazetune.errors import InputError
 
 # where the map of an image is read: the [CLS] row; the mean of the patches' rows; the row of the pooling head's query
@@ -117,3 +122,19 @@ def family_of(model: Any, name: str) -> Family:
             f"{', '.join(family.models)}."
         )
     return family
+
+
+def normalised(
+    images: UInt8[Tensor, "batch 3 height width"], mean: Sequence[float], std: Sequence[float], like: Tensor
+) -> Float[Tensor, "batch 3 height width"]:
+    """Levels 0..255 less the mean over the SD (both of intensities 0..1), on the device and of the type of `like`."""
+    centre = torch.tensor(mean, device=like.device).view(3, 1, 1) * 255
+    spread = torch.tensor(std, device=like.device).view(3, 1, 1) * 255
+    return ((images.to(like.device).float() - centre) / spread).to(like.dtype)
+
+
+def class_names(model: PreTrainedModel) -> tuple[str, ...]:
+    """The names of the logits, in order; empty where they are transformers' placeholders."""
+    names = getattr(model.config, "id2label", None) or {}
+    ordered = tuple(str(names[i]) for i in sorted(names))
+    return () if all(name == f"LABEL_{i}" for i, name in enumerate(ordered)) else ordered  # transformers' placeholders

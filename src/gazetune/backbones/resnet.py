@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 import transformers
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
+from gazetune.backbones.families import IMAGENET, class_names, normalised
 from gazetune.backbones.protocol import Given, Kept, Output
-from gazetune.backbones.vit import IMAGENET, _class_names
 from gazetune.errors import InputError
 
 # model_type of transformers -> the classes that are read
@@ -42,7 +42,7 @@ class ConvolutionalNetwork:
         self._body: Any = model.base_model
         self.name = name
         self.mean, self.std, self.image_size = mean, std, image_size
-        self.classes = _class_names(model) if self._has_head else ()
+        self.classes = class_names(model) if self._has_head else ()
         learnable = self.learnable()
         for key, parameter in model.named_parameters():  # else every map would need the graph of the whole network
             parameter.requires_grad_(key in learnable)
@@ -67,7 +67,7 @@ class ConvolutionalNetwork:
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """Images to logits, pooled feature and the activations of the last stage; there is no attention to keep."""
-        seen = self._body(self._normalised(images, next(self._model.parameters())))
+        seen = self._body(normalised(images, self.mean, self.std, next(self._model.parameters())))
         activations, pooled = seen.last_hidden_state, seen.pooler_output
         return Output(
             logits=self._model.classifier(pooled) if self._has_head else None,
@@ -78,11 +78,6 @@ class ConvolutionalNetwork:
             representation=pooled.flatten(1),
             activations=activations,
         )
-
-    def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
-        mean = torch.tensor(self.mean, device=like.device).view(3, 1, 1) * 255
-        std = torch.tensor(self.std, device=like.device).view(3, 1, 1) * 255
-        return ((images.to(like.device).float() - mean) / std).to(like.dtype)
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """All parameters of the last stage (ResNet's layer4), weight and bias of its norms among them, by name."""

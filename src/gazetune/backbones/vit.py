@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, patch_rows
-from gazetune.backbones.families import HALF, IMAGENET, WORDS, family_of, pair
+from gazetune.backbones.families import HALF, IMAGENET, WORDS, class_names, family_of, normalised, pair
 from gazetune.backbones.protocol import Given, Kept, Output
 from gazetune.errors import InputError
 
@@ -42,7 +42,7 @@ class VisionTransformer:
         self._patch = pair(self._config.patch_size)
         self.grid = (image_size[0] // self._patch[0], image_size[1] // self._patch[1])
         self.heads = self._config.num_attention_heads
-        self.classes = _class_names(model)
+        self.classes = class_names(model)
         self.prefix, self.reading = self._family.prefix_length(self._config), self._family.reading(self._config)
         rows = CLS_ROWS if self.reading == "cls" else patch_rows(self.prefix)
         self._keeps: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": rows, "none": "sdpa"}
@@ -98,7 +98,7 @@ class VisionTransformer:
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """Images to logits, feature and attention. Raises InputError if not every layer gives its map."""
-        pixels = self._normalised(images, next(self.model.parameters()))
+        pixels = normalised(images, self.mean, self.std, next(self.model.parameters()))
         with self._keeping(attention):
             outcome = self.model(**self._arguments(pixels), output_attentions=attention != "none")
         seen, self._seen = self._seen, {}
@@ -146,11 +146,6 @@ class VisionTransformer:
         weights = like.new_full((len(like), like.shape[-1]), 1 / (self.grid[0] * self.grid[1]))
         return weights.index_fill(1, torch.arange(self.prefix, device=like.device), 0)
 
-    def _normalised(self, images: UInt8[Tensor, "batch 3 h w"], like: Tensor) -> Float[Tensor, "batch 3 h w"]:
-        mean = torch.tensor(self.mean, device=like.device).view(3, 1, 1) * 255
-        std = torch.tensor(self.std, device=like.device).view(3, 1, 1) * 255
-        return ((images.to(like.device).float() - mean) / std).to(like.dtype)
-
     def _arguments(self, pixels: Float[Tensor, "batch 3 h w"]) -> dict[str, Any]:
         """What the model is called with."""
         if self._family.positions == "patches":
@@ -194,12 +189,6 @@ def _patches(pixels: Float[Tensor, "batch 3 h w"], grid: tuple[int, int], patch:
         "pixel_attention_mask": flat.new_ones(flat.shape[:2], dtype=torch.long),
         "spatial_shapes": places,
     }
-
-
-def _class_names(model: PreTrainedModel) -> tuple[str, ...]:
-    names = getattr(model.config, "id2label", None) or {}
-    ordered = tuple(str(names[i]) for i in sorted(names))
-    return () if all(name == f"LABEL_{i}" for i, name in enumerate(ordered)) else ordered  # transformers' placeholders
 
 
 def _find_blocks(model: nn.Module, depth: int, name: str) -> list[nn.Module]:

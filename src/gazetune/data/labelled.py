@@ -21,7 +21,6 @@ from gazetune.errors import InputError
 from gazetune.progress import say
 
 RESIZE, CROP = 256, 224
-PREPROCESSING = f"resized to {RESIZE}x{RESIZE} (bilinear), centre crop {CROP}"  # the paper's; then mean = std = 0.5
 NAMED = 5  # of many wrong names, how many an error spells out
 
 Pixels = UInt8[np.ndarray, "height width 3"]
@@ -117,6 +116,11 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None  # said when its pixels are asked for
     return found.st_size, found.st_mtime_ns
+
+
+def larger_side(crop: int) -> int:
+    """The side that an image is squashed to before the middle is cut out of it: 256 for 224."""
+    return round(crop * RESIZE / CROP)
 
 
 def squashed_crop(pixels: Pixels, resize: int = RESIZE, crop: int = CROP) -> UInt8[np.ndarray, "crop crop 3"]:

@@ -15,6 +15,7 @@ from gazetune.data.labelled import (
     RESIZE,
     Labelled,
     existing_folder,
+    larger_side,
     photos_in,
     squashed_crop,
 )
@@ -92,7 +93,7 @@ def as_classified(labelled: Labelled) -> Photos:
     def read(path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
         if size[0] != size[1]:
             raise InputError(f"training.accuracy_on needs a model with a square input, not {size[0]}x{size[1]}.")
-        return squashed_crop(labelled.read(path)[0], round(size[0] * RESIZE / CROP), size[0])
+        return squashed_crop(labelled.read(path)[0], larger_side(size[0]), size[0])
 
     how = f"squashed, then the middle cut out, {RESIZE} to {CROP} for an input of {CROP} (bilinear)"
     return Photos(labelled.name, labelled.ids, _files(labelled), read, how)

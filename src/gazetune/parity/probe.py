@@ -14,8 +14,8 @@ from sklearn.model_selection import StratifiedKFold
 from gazetune.data.labelled import some
 from gazetune.errors import InputError
 from gazetune.progress import say
+from gazetune.training.accuracy import MAX_ITER, C
 
-C, MAX_ITER = 0.01, 5000  # inverse strength of the L2 penalty; features are not scaled
 FROZEN, REFITTED = "probe", "refitted"
 # columns of a head's answers, of types that can be missing
 ANSWERS = {"top1": "Int64", "correct": "boolean", "correct_top5": "boolean", "p_true": "Float64"}

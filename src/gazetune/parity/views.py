@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gazetune.data.imagenet import VALIDATION_IMAGE
 from gazetune.data.images import resized
-from gazetune.data.labelled import CROP, RESIZE, Labelled, squashed_crop
+from gazetune.data.labelled import Labelled, larger_side, squashed_crop
 from gazetune.errors import InputError
 from gazetune.parity.corruptions import corrupt, image_seed
 from gazetune.parity.settings import Classification
@@ -47,7 +47,7 @@ def preprocessing_text(settings: Classification, size: tuple[int, int]) -> str:
     if settings.preprocessing == "squashed":
         text = f"squashed to {width}x{height} (bicubic)"
     else:
-        larger = _larger(height)
+        larger = larger_side(height)
         text = f"squashed to {larger}x{larger} (bilinear), centre crop {height}"
     if settings.corruptions:
         where = "the whole image" if settings.corrupt_at == "image" else "the crop that the model sees"
@@ -79,7 +79,7 @@ def viewer(
     def cropped(pixels: Pixels) -> UInt8[np.ndarray, "input_height input_width 3"]:
         if settings.preprocessing == "squashed":
             return resized(pixels, size)
-        return squashed_crop(pixels, _larger(height), height)
+        return squashed_crop(pixels, larger_side(height), height)
 
     def view(place: int) -> View:
         index, copy = divmod(place, len(copies))
@@ -109,11 +109,6 @@ def _seeded_by(image: str) -> str:
     """The id that a corruption is seeded by: ImageNet's own, in whatever folder and format its image lies."""
     found = VALIDATION_IMAGE.search(image)
     return f"ILSVRC2012_val_{found[1]}" if found else image
-
-
-def _larger(crop: int) -> int:
-    """The side that an image is squashed to before the middle is cut out of it: 256 for 224."""
-    return round(crop * RESIZE / CROP)
 
 
 def batches_of(

@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from gazetune.parity.compare import IMAGE
+from gazetune.parity.compare import IMAGE, OWN
 from gazetune.run import Run
 
-OWN = "own"
 HEADS = {OWN: "own head", "probe": "probe of the reference", "refitted": "probe fitted to each model"}
 PAIR = ["dataset", "head", "first", "second"]
 BETTER, WORSE, TIE = "better", "worse", "tie"

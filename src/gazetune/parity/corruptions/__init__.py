@@ -12,6 +12,7 @@ import threading
 import numpy as np
 from jaxtyping import UInt8
 
+from gazetune.data.imagenet_c import SEVERITIES
 from gazetune.errors import InputError
 from gazetune.parity.corruptions.blur import defocus_blur, gaussian_blur, glass_blur, motion_blur, zoom_blur
 from gazetune.parity.corruptions.digital import (
@@ -27,7 +28,6 @@ from gazetune.parity.corruptions.noise import gaussian_noise, impulse_noise, sho
 from gazetune.parity.corruptions.optional import not_run
 from gazetune.parity.corruptions.weather import fog, frost, snow, spatter
 
-SEVERITIES = (1, 2, 3, 4, 5)
 SMALLEST_PX = 32  # as in the original; the widest blurs reach 21 pixels
 
 # what the numbers are is said where the function is; the groups are those of ImageNet-C
