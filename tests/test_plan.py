@@ -63,6 +63,14 @@ def test_the_experiments_have_every_setting_of_the_paper(name):
     assert settings["data"]["options"]["gaze"] == "samples" and settings["attention"] != settings["reference"]
 
 
+def test_both_experiments_see_the_same_data():
+    vit, cnn = (load_experiment(name).model_dump() for name in ("paper_vit", "paper_resnet"))
+    same = ("data", "human", "metrics", "image_size", "map_size", "seeds", "parity", "score_on", "target")
+    assert {key: cnn[key] for key in same} == {key: vit[key] for key in same}
+    differ = {key for key in vit["training"] if vit["training"][key] != cnn["training"][key]}
+    assert differ == {"lr", "lambda_attention"} and cnn["attention"] == "gradcam"
+
+
 def test_the_models_of_paper_vit_are_a_b_and_c():
     experiment = load_experiment("paper_vit")
     assert list(experiment.roles().values()) == ["reference", "tuned", "control"]
@@ -188,6 +196,7 @@ def test_predictions_by_hand():
     assert predictions(load_experiment("paper_vit")) == 143_500  # 50,000 + 15 corruptions of 5,000 + 18,500
     few = {"x": {"kind": "imagenet", "limit": 7, "corruptions": ["fog", "snow"]}, "y": {"kind": "folder"}}
     assert predictions(an_experiment(parity=few)) == 14
+    assert predictions(an_experiment(parity=few, limit=3)) == 6
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))
@@ -219,7 +228,7 @@ def test_time_is_told_without_data_and_weights(monkeypatch, tmp_path, capsys):
     assert gazetune(monkeypatch, "run", "paper_resnet", "--dry-run", "--output", tmp_path / "run") == 2
     said = capsys.readouterr().out
     assert "random weights of this shape" in said or "microsoft/resnet-50 - missing" not in said
-    assert "training at most" in said and "50,000 predictions of each model" in said
+    assert "training at most" in said and "143,500 predictions of each model" in said
 
 
 def test_a_plan_without_anything_lists_what_is_missing(monkeypatch, tmp_path, capsys):
@@ -247,6 +256,24 @@ def test_a_plan_without_anything_lists_what_is_missing(monkeypatch, tmp_path, ca
         assert "346 MB; licence: Apache 2.0" in said.out
     else:
         assert len(missing) == 1
+
+
+def test_a_plan_lists_images_that_are_not_there(monkeypatch, study, capsys):
+    gone = (
+        "--set",
+        f"parity.imagenet={{kind: imagenet, path: {study}/gone}}",
+        "--set",
+        "parity.objectnet.kind=objectnet",
+    )
+    other = ("--set", "score_on.examples={kind: osie}")
+    assert run_small(monkeypatch, study, "--dry-run", "--no-measure", *gone, *other) == 2
+    said = capsys.readouterr()
+    assert "gone - missing" in said.out and "parity objectnet: not run: no folder (--data objectnet=PATH)" in said.out
+    missing = re.findall(r"^- .*", said.err, flags=re.M)
+    assert len(missing) == 2 and f"{study}/gone" in missing[0] and "'osie' needs its folder" in missing[1]
+    there = ("--set", f"score_on.again={{kind: table, path: {study}/study}}")
+    assert run_small(monkeypatch, study, "--dry-run", "--no-measure", *there) == 0
+    assert re.search(r"also scored on again: .*study, \d+ images", capsys.readouterr().out)
 
 
 def test_a_plan_tells_disk_and_time(monkeypatch, study, capsys):

@@ -132,7 +132,7 @@ def predictions(experiment: Experiment) -> int:
     for settings in experiment.parity.values():
         released = LABELLED[settings.kind].images["test"] if settings.kind in LABELLED else 0
         images = min(released, PUBLISHED) if settings.subset else released
-        total += min(images, settings.limit or images) * len(settings.copies())
+        total += min(images, settings.limit or images, experiment.limit or images) * len(settings.copies())
     return total
 
 
