@@ -259,6 +259,8 @@ def test_what_makes_a_number_another_is_said(tmp_path):
     assert table.loc["entropy.human", "verdict"] == "not run"  # a level of the first few images is not the paper's
     subject.settings["models"]["tuned"]["weights"] = "/elsewhere"
     assert find(subject, NUMBERS["vit_over_baseline.cc_gain"]) == "the run has no tuned model"
+    assert find(subject, NUMBERS["settings.epochs"]) == "the run has no tuned model"  # its setting was of no use
+    assert find(subject, NUMBERS["settings.sigma_px"]).value == 15
     del subject.settings["models"]["control"], subject.roles["control-s42"]
     subject.settings["models"]["tuned"]["weights"] = "/somewhere/dinov2_small"
     assert find(subject, NUMBERS["vit_over_control.cc_gain"]) == "the run has no control model of shuffled maps"

@@ -257,6 +257,8 @@ def _same_start(subject: Subject, wanted: Published) -> bool:
 def _setting(subject: Subject, wanted: Published) -> Ours | str:
     """A setting of the run, or a number that is fixed in the code. A list of one stands for its only value."""
     tuned = subject.key("B")
+    if wanted.column.startswith("training.") and tuned is None:
+        return "the run has no tuned model"
     own = subject.model(tuned).get("training", {}) if tuned else {}  # what is the tuned model's own comes first
     settings = {**subject.settings, "training": {**subject.settings.get("training", {}), **own}}
     found: Any = CONSTANTS if wanted.table == "constants" else settings
