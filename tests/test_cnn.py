@@ -408,3 +408,15 @@ def test_a_cnn_goes_through_alignment_and_biases_on_the_generated_world(monkeypa
     assert {"after", "control"} <= set(run.table("contrasts")["model"])
     assert (tmp_path / "run/report.html").is_file()
     assert len(run.summary["accuracy"]) == 3
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "no head"])
+def test_gradcam_of_the_own_prediction_written_down_is_that_of_gradients(kind):
+    torch.manual_seed(2)
+    body = ResNetModel(ResNetConfig(embedding_size=8, **SMALL))
+    backbone = wrapped(body) if kind == "no head" else small(kind)
+    backbone.model.double()
+    with torch.no_grad():
+        output = GRADCAM.forward(backbone, images(4))
+        by_gradients, written_down = gradcam(output), backbone.own_gradcam(output)
+    assert (written_down - by_gradients).abs().max() < 1e-12 * by_gradients.max() and by_gradients.max() > 0

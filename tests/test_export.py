@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
@@ -22,10 +23,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from gazetune import Run, load_backbone
+from gazetune.attention import METHODS
 from gazetune.attention.rollout import rollout
+from gazetune.backbones.resnet import ConvolutionalNetwork
+from gazetune.backbones.vit import HALF, VisionTransformer
 from gazetune.errors import GazetuneError
 from gazetune.export import answering
 from gazetune.export.lineage import start_of
+from gazetune.export.loading_code import transformers_code
 from gazetune.export.moved import how_far
 from gazetune.maps import upsampled
 from plain_vit import PlainViT, normalised, save_as_timm
@@ -108,6 +113,36 @@ def test_plain_transformers_gives_the_same_logits_and_the_cards_code_the_same_ma
     assert difference < 1e-4 and attention.std() > 0.05, difference  # an untrained model's map, stretched to 0..1
 
 
+@pytest.mark.parametrize("kind", ["mean", "registers", "pooling head"])
+def test_the_cards_code_reads_a_model_where_it_is_read(kind, tmp_path):
+    """BEiT is read at the mean of its patches; of SigLIP, read by a query of its own, no map is promised."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    model = {
+        "mean": lambda: hf.BeitForImageClassification(hf.BeitConfig(**shape, num_labels=3)),
+        "registers": lambda: hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**shape)),
+        "pooling head": lambda: hf.SiglipVisionModel(hf.SiglipVisionConfig(**shape, intermediate_size=48)),
+    }[kind]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.2)
+    backbone = VisionTransformer(model, *HALF, (32, 32), name="small")
+    backbone.save(tmp_path)
+    photo = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    Image.fromarray(photo[0].permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
+    with torch.no_grad():
+        output = backbone(photo)
+    code = transformers_code(backbone, output, "rollout", 64)
+    assert transformers_code(backbone, output, "cls_attention", 64).count("attention =") == 0
+    if kind == "pooling head":
+        assert "rollout" not in code
+        return
+    code = code.replace('Image.new("RGB", (640, 480), "grey")', 'Image.open("photo.png")')
+    without_gazetune(f"{code}\ntorch.save(attention, 'theirs.pt')", tmp_path)
+    expected = upsampled(rollout(output), 64)[0]
+    assert (torch.load(tmp_path / "theirs.pt") - expected).abs().max() < 1e-4 and expected.std() > 0.05
+
+
 def test_the_folder_is_the_checkpoint_whole(exported, world):
     best = Run(world / "run").checkpoint("after")
     names = {path.name for path in best.iterdir()}
@@ -142,6 +177,8 @@ def test_the_card_says_what_the_run_says(exported, world):
     assert f"{state['learnable']:,} of {state['parameters']:,} parameters could learn" in card
     assert "bit for bit those of the start weights" in card and "| 2 | " in section(card, "What changed")
     assert "| data: table | unknown | unknown |" in section(card, "Data")
+    assert "Abnar" in section(card, "Data") and "Rollout adds assumptions" in section(card, "What the attention")
+    assert "beyond the paper" not in card
     prose = card.replace(code_of(exported), "")
     assert "None" not in prose and "nan" not in prose
 
@@ -287,6 +324,10 @@ def test_what_is_known_of_start_weights(tmp_path):
     assert "Dosovitskiy" in published.citation
     nobody = start_of("nobody/knows")
     assert (nobody.licence, nobody.citation, nobody.hub) == ("unknown", "unknown", "nobody/knows")
+    assert (start_of("microsoft/resnet-50").licence, "CVPR" in start_of("microsoft/resnet-50").citation) == (
+        "apache-2.0",
+        True,
+    )
     assert start_of("tiny").licence == "apache-2.0" and start_of("tiny").hub is None
     (tmp_path / "lab").mkdir()
     assert start_of(str(tmp_path / "lab")).licence == "unknown"
@@ -347,6 +388,55 @@ def test_onnx_gives_the_answers_and_the_map(world, tmp_path):
         np.testing.assert_allclose(logits, output.logits.numpy(), atol=1e-4)
         np.testing.assert_allclose(attention, upsampled(rollout(output), 64).numpy(), atol=1e-4)
     assert attention.min() == 0 and attention.max() == 1
+
+
+ONNX_OF = """
+import sys, torch
+from gazetune.backbones import load_backbone
+from gazetune.export.answering import write_onnx
+from pathlib import Path
+print(write_onnx(Path(sys.argv[1]), load_backbone(sys.argv[2]), 64, None, sys.argv[3]).words)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("mean_attention", "Mean of layers"),
+        ("relevance", "Attention rollout"),  # in its place
+        ("gradcam", "Grad-CAM of the class that the model itself predicts"),
+    ],
+)
+def test_onnx_has_the_map_of_the_runs_method(method, words, tmp_path):
+    needs_onnx()
+    import onnxruntime
+
+    if method == "gradcam":
+        torch.manual_seed(0)
+        shape = hf.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], num_labels=3)
+        model = hf.ConvNextForImageClassification(shape)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn(parameter.shape) * 0.2)
+        ConvolutionalNetwork(model, *HALF, (64, 64)).save(tmp_path / "model")
+    else:
+        small_vit().save(tmp_path / "model")
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([SOURCE, os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-c", ONNX_OF, str(tmp_path), str(tmp_path / "model"), method]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == words
+    backbone = load_backbone(str(tmp_path / "model"))
+    images = torch.randint(0, 256, (4, 3, *backbone.image_size), dtype=torch.uint8)
+    used = METHODS["rollout" if method == "relevance" else method]
+    with torch.no_grad():
+        output = used.forward(backbone, images)
+        expected = upsampled(used.of(output, None), 64)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    logits, attention = session.run(None, {"images": images.numpy()})
+    np.testing.assert_allclose(logits, output.logits.detach().numpy(), atol=1e-4)
+    np.testing.assert_allclose(attention, expected.detach().numpy(), atol=1e-4)
 
 
 @pytest.mark.slow

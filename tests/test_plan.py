@@ -7,13 +7,24 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from gazetune import Run
 from gazetune.attention import METHODS
+from gazetune.backbones.stand_in import stand_in
 from gazetune.data import load_table
 from gazetune.data.places import DATA, WEIGHTS, Shape
 from gazetune.data.splits import BOTH, Given, Hash, members, split_of
-from gazetune.estimate import Speed, disk_bytes, expected, in_words, looking_seconds, measure, training_seconds
+from gazetune.estimate import (
+    Speed,
+    disk_bytes,
+    expected,
+    in_words,
+    looking_seconds,
+    measure,
+    predictions,
+    training_seconds,
+)
 from gazetune.experiment import Experiment
 from gazetune.loading import load_data, load_experiment, trained_on
 from gazetune.prepared import chosen, load_prepared
@@ -50,6 +61,14 @@ def test_the_experiments_have_every_setting_of_the_paper(name):
             found = found[step]
         assert found == number.value, number.id
     assert settings["data"]["options"]["gaze"] == "samples" and settings["attention"] != settings["reference"]
+
+
+def test_both_experiments_see_the_same_data():
+    vit, cnn = (load_experiment(name).model_dump() for name in ("paper_vit", "paper_resnet"))
+    same = ("data", "human", "metrics", "image_size", "map_size", "seeds", "parity", "score_on", "target")
+    assert {key: cnn[key] for key in same} == {key: vit[key] for key in same}
+    differ = {key for key in vit["training"] if vit["training"][key] != cnn["training"][key]}
+    assert differ == {"lr", "lambda_attention"} and cnn["attention"] == "gradcam"
 
 
 def test_the_models_of_paper_vit_are_a_b_and_c():
@@ -173,8 +192,57 @@ def test_measuring_trains_on_random_pixels():
     assert moved == set(model.learnable())
 
 
+def test_predictions_by_hand():
+    assert predictions(load_experiment("paper_vit")) == 143_500  # 50,000 + 15 corruptions of 5,000 + 18,500
+    few = {"x": {"kind": "imagenet", "limit": 7, "corruptions": ["fog", "snow"]}, "y": {"kind": "folder"}}
+    assert predictions(an_experiment(parity=few)) == 14
+    assert predictions(an_experiment(parity=few, limit=3)) == 6
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS))
+def test_a_stand_in_has_the_shape_of_the_weights(name):
+    backbone, shape = stand_in(name), WEIGHTS[name].shape
+    assert sum(p.numel() for p in backbone.model.parameters()) == shape.parameters
+    assert sum(p.numel() for p in backbone.learnable().values()) == shape.learnable
+    assert (backbone.image_size, backbone.grid[0] * backbone.grid[1]) == (shape.size, shape.cells)
+    assert stand_in("nobody/knows") is None
+
+
+def test_a_plan_measures_each_model_by_its_own_method(monkeypatch, study, capsys):
+    """A CNN by Grad-CAM in an experiment whose method is the rollout, as in docs/cnn.md."""
+    shape = ResNetConfig(embedding_size=4, hidden_sizes=[4, 4, 4, 8], depths=[1, 1, 1, 1], num_labels=3)
+    ResNetForImageClassification(shape).save_pretrained(study / "cnn")
+    cnn = {"weights": str(study / "cnn"), "attention": "gradcam", "train": True}
+    experiment = yaml.safe_load((study / "small.yaml").read_text())
+    experiment["models"] |= {"cnn": cnn}
+    experiment["image_size"] = 32
+    (study / "small.yaml").write_text(yaml.safe_dump(experiment))
+    assert run_small(monkeypatch, study, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert len(re.findall(r"^time of .*/(cnn|weights): [\d.]+ s a step \(median of", said, flags=re.M)) == 2
+
+
+@pytest.mark.slow
+def test_time_is_told_without_data_and_weights(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("gazetune.estimate.AT_MOST_SECONDS", 1.0)
+    assert gazetune(monkeypatch, "run", "paper_resnet", "--dry-run", "--output", tmp_path / "run") == 2
+    said = capsys.readouterr().out
+    assert "random weights of this shape" in said or "microsoft/resnet-50 - missing" not in said
+    assert "training at most" in said and "143,500 predictions of each model" in said
+
+
 def test_a_plan_without_anything_lists_what_is_missing(monkeypatch, tmp_path, capsys):
-    code = gazetune(monkeypatch, "run", "paper_vit", "--dry-run", "--output", tmp_path / "run", "--protocol", "paper")
+    code = gazetune(
+        monkeypatch,
+        "run",
+        "paper_vit",
+        "--dry-run",
+        "--output",
+        tmp_path / "run",
+        "--protocol",
+        "paper",
+        "--no-measure",
+    )
     said = capsys.readouterr()
     assert code == 2 and not (tmp_path / "run").exists()
     for text in ("http://salicon.net/download", "CC BY 4.0", "gazetune fetch salicon", "gaze 1.3 GB"):
@@ -188,6 +256,24 @@ def test_a_plan_without_anything_lists_what_is_missing(monkeypatch, tmp_path, ca
         assert "346 MB; licence: Apache 2.0" in said.out
     else:
         assert len(missing) == 1
+
+
+def test_a_plan_lists_images_that_are_not_there(monkeypatch, study, capsys):
+    gone = (
+        "--set",
+        f"parity.imagenet={{kind: imagenet, path: {study}/gone}}",
+        "--set",
+        "parity.objectnet.kind=objectnet",
+    )
+    other = ("--set", "score_on.examples={kind: osie}")
+    assert run_small(monkeypatch, study, "--dry-run", "--no-measure", *gone, *other) == 2
+    said = capsys.readouterr()
+    assert "gone - missing" in said.out and "parity objectnet: not run: no folder (--data objectnet=PATH)" in said.out
+    missing = re.findall(r"^- .*", said.err, flags=re.M)
+    assert len(missing) == 2 and f"{study}/gone" in missing[0] and "'osie' needs its folder" in missing[1]
+    there = ("--set", f"score_on.again={{kind: table, path: {study}/study}}")
+    assert run_small(monkeypatch, study, "--dry-run", "--no-measure", *there) == 0
+    assert re.search(r"also scored on again: .*study, \d+ images", capsys.readouterr().out)
 
 
 def test_a_plan_tells_disk_and_time(monkeypatch, study, capsys):

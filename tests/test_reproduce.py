@@ -247,7 +247,8 @@ def test_pairs_tested_the_other_way_round_are_turned(tmp_path):
 
 def test_what_makes_a_number_another_is_said(tmp_path):
     subject = a_run_like_the_paper(tmp_path / "run")
-    subject.settings["models"]["baseline"]["weights"] = "/somewhere/dinov2_small"
+    for model in subject.settings["models"].values():
+        model["weights"] = "/somewhere/dinov2_small"
     subject.settings["limit"] = 16
     table = beside(subject).set_index("id")
     assert "weights dinov2_small, not google/vit-base-patch16-224" in table.loc["vit_over_baseline.cc_gain", "other"]
@@ -255,8 +256,41 @@ def test_what_makes_a_number_another_is_said(tmp_path):
     assert table.loc["vit_over_baseline.cc_gain", "verdict"] == "same direction"
     assert table.loc["animacy_human.difference", "verdict"] == "reproduced"  # of people: no model in it
     assert table.loc["data.train", "verdict"] == "not run"
+    assert table.loc["entropy.human", "verdict"] == "not run"  # a level of the first few images is not the paper's
+    subject.settings["models"]["tuned"]["weights"] = "/elsewhere"
+    assert find(subject, NUMBERS["vit_over_baseline.cc_gain"]) == "the run has no tuned model"
+    assert find(subject, NUMBERS["settings.epochs"]) == "the run has no tuned model"  # its setting was of no use
+    assert find(subject, NUMBERS["settings.sigma_px"]).value == 15
     del subject.settings["models"]["control"], subject.roles["control-s42"]
+    subject.settings["models"]["tuned"]["weights"] = "/somewhere/dinov2_small"
     assert find(subject, NUMBERS["vit_over_control.cc_gain"]) == "the run has no control model of shuffled maps"
+
+
+def test_a_cnn_of_its_own_method_belongs_to_the_papers_cnn(tmp_path):
+    """docs/cnn.md: Grad-CAM and the learning rate stand in the models' rows, a transformer stands beside them."""
+    subject = a_run_like_the_paper(tmp_path / "run", "cnn")
+    settings, models = subject.settings, subject.settings["models"]
+    settings["attention"] = "rollout"
+    settings["training"] |= {"lr": 1e-5, "lambda_attention": 1.0}
+    for name in ("baseline", "tuned", "control"):
+        models[name]["attention"] = "gradcam"
+    models["tuned"]["training"] = {"lr": 5e-6, "lambda_attention": 0.01}
+    vit = {"weights": "google/vit-base-patch16-224", "targets": "true_pairs"}
+    settings["models"] = {"vit": vit, **models}
+    roles = {"vit-s42": "tuned", **subject.roles}
+    table = beside(Subject(subject.run, settings, roles)).set_index("id")
+    assert table.loc["vit_over_baseline.cc_gain", "reason"] == "of the paper's VIT; the maps of this run are gradcam"
+    for name in (
+        "cnn_over_baseline.cc_gain",
+        "cnn_alignment.cc_tuned",
+        "cnn_settings.lr",
+        "cnn_settings.lambda_attention",
+    ):
+        assert table.loc[name, "verdict"] == "reproduced", table.loc[name]
+    models["tuned"]["attention"] = "relevance"
+    table = beside(Subject(subject.run, settings, roles)).set_index("id")
+    assert table.loc["cnn_alignment.cc_tuned", "other"] == "maps by relevance, not gradcam"
+    assert table.loc["cnn_alignment.cc_baseline", "verdict"] == "reproduced"
 
 
 def test_constants_are_the_codes():

@@ -11,16 +11,19 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from gazetune.attention import METHODS
+from gazetune.attention import METHODS, Method
 from gazetune.backbones import Backbone
+from gazetune.backbones.stand_in import stand_in
 from gazetune.data.places import DATA, LABELLED, WEIGHTS, Shape
 from gazetune.data.splits import TENTH, TESTED
 from gazetune.experiment import Experiment
 from gazetune.training.loss import Part, loss_of
 from gazetune.training.precision import autocast
+from gazetune.training.settings import Training
 
 STEPS = 20  # at most so many steps are measured,
 AT_MOST_SECONDS = 30.0  # or for so long; the first is not counted, for it also allocates
+PUBLISHED = 5_000  # images of the fixed subset of ImageNet's validation set
 ADAM = 3  # the state to go on from: the weights and two moments of AdamW
 
 
@@ -75,12 +78,10 @@ def print_costs(
     print(f"disk: {sum(room.values()) / 1e9:.2f} GB of {free / 1e9:.1f} GB that are free, besides tables and figures")
     for what, size in room.items():
         print(f"  {what}: {size / 1e9:.3f} GB")
-    trained = {entry.model.start for entry in experiment.entries() if entry.seed is not None}
-    there = {name: backbone for name in sorted(trained) if (backbone := models[name]) is not None}
-    if device is None or len(there) < len(trained):
-        print("time: " + ("not measured" if device is None else "not known before the weights are there"))
-    elif trained:
-        _print_time(experiment, counts, {name: measure(model, experiment, device) for name, model in there.items()})
+    if device is None:
+        print("time: not measured")
+    else:
+        _print_times(experiment, counts, models, device)
     return (
         [f"{sum(room.values()) / 1e9:.2f} GB of disk; {free / 1e9:.2f} are free."] if sum(room.values()) > free else []
     )
@@ -96,18 +97,51 @@ def _shape(name: str, backbone: Backbone | None) -> Shape | None:
     return Shape(total, learnable, backbone.image_size, backbone.grid[0] * backbone.grid[1], len(backbone.classes))
 
 
-def _print_time(experiment: Experiment, counts: Mapping[str, int], speeds: Mapping[str, Speed]) -> None:
-    for name, speed in speeds.items():
-        print(f"time of {name}: {speed.step:.2f} s a step (median of {speed.steps}), {speed.image:.3f} s an image")
-    training = in_words(training_seconds(experiment, counts, speeds))
-    looking = in_words(looking_seconds(experiment, counts["test"], speeds))
-    print(f"  training at most {training} (early stopping ends it sooner), maps of the test images {looking}")
-    print("  not in it: reading photos, scores, classification, figures")
+def _print_times(
+    experiment: Experiment, counts: Mapping[str, int], models: Mapping[str, Backbone | None], device: torch.device
+) -> None:
+    """Measure every start that is trained, by its own attention method; weights that are not there by a stand-in."""
+    speeds: dict[str, Speed] = {}
+    for entry in experiment.entries():
+        start = entry.model.start if entry.seed is not None else ""
+        if not start or start in speeds:
+            continue
+        backbone = models[start] or stand_in(start, experiment.image_size)
+        if backbone is None:
+            print(f"time of {start}: not known before the weights are there")
+            return
+        speed = speeds[start] = measure(backbone, experiment, device, experiment.method_of(entry.model))
+        how = "" if models[start] else ", random weights of this shape"
+        print(
+            f"time of {start}: {speed.step:.2f} s a step (median of {speed.steps}{how}), {speed.image:.3f} s an image"
+        )
+    if speeds:
+        training = in_words(training_seconds(experiment, counts, speeds))
+        looking = in_words(looking_seconds(experiment, counts["test"], speeds))
+        print(f"  training at most {training} (early stopping ends it sooner), maps of the test images {looking}")
+        images = predictions(experiment)
+        if images:
+            seconds = in_words(looking_seconds(experiment, images, speeds))
+            print(f"  {images:,} predictions of each model (the sets as released) at most {seconds}")
+        print("  not in it: reading and corrupting photos, scores, figures")
 
 
-def measure(backbone: Backbone, experiment: Experiment, device: torch.device) -> Speed:
-    """Time training steps of the experiment's batch size on random pixels. The model is changed: throw it away."""
-    settings, size = experiment.training, experiment.map_size
+def predictions(experiment: Experiment) -> int:
+    """How many predictions of one model the sets of labelled images ask for, as they are released; of others, none."""
+    total = 0
+    for settings in experiment.parity.values():
+        released = LABELLED[settings.kind].images["test"] if settings.kind in LABELLED else 0
+        images = min(released, PUBLISHED) if settings.subset else released
+        total += min(images, settings.limit or images, experiment.limit or images) * len(settings.copies())
+    return total
+
+
+def measure(backbone: Backbone, experiment: Experiment, device: torch.device, method: str | None = None) -> Speed:
+    """Time training steps of the experiment's batch size on random pixels. The model is changed: throw it away.
+
+    method: of attention; the experiment's where None.
+    """
+    settings, size, attend = experiment.training, experiment.map_size, METHODS[method or experiment.attention]
     n = settings.batch_size
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (n, 3, *backbone.image_size), dtype=np.uint8)
@@ -126,22 +160,25 @@ def measure(backbone: Backbone, experiment: Experiment, device: torch.device) ->
     while len(taken) < 2 or (len(taken) <= STEPS and time.monotonic() - begin < AT_MOST_SECONDS):
         start = time.monotonic()
         optimiser.zero_grad(set_to_none=True)
-        loss_of(backbone, part, index, METHODS[experiment.attention], settings).total.backward()
+        loss_of(backbone, part, index, attend, settings).total.backward()
         optimiser.step()
         _finish(device)
         taken.append(time.monotonic() - start)
-    return Speed(statistics.median(taken[1:]), _look(backbone, part, index, experiment, device) / n, len(taken) - 1)
+    return Speed(
+        statistics.median(taken[1:]), _look(backbone, part, index, attend, settings, device) / n, len(taken) - 1
+    )
 
 
 def _look(
-    backbone: Backbone, part: Part, index: Int[np.ndarray, " batch"], experiment: Experiment, device: torch.device
-) -> float:
+    backbone: Backbone, part: Part, index: Int[np.ndarray, " batch"], attend: Method, settings: Training,
+    device: torch.device,
+) -> float:  # fmt: skip
     """Seconds of a batch that is only looked at, the better of two."""
     taken = []
     for _ in range(2):
         start = time.monotonic()
         with torch.no_grad():
-            loss_of(backbone, part, index, METHODS[experiment.attention], experiment.training)
+            loss_of(backbone, part, index, attend, settings)
         _finish(device)
         taken.append(time.monotonic() - start)
     return min(taken)

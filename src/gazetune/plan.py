@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from gazetune.data.splits import NAMES, TESTED, members, split_of
 from gazetune.errors import InputError
 from gazetune.estimate import expected, print_costs, print_places
 from gazetune.experiment import Data, Experiment
+from gazetune.loading import load_labelled, other_data
 from gazetune.parity.corruptions import not_run
 from gazetune.parity.settings import Classification
 from gazetune.progress import say
@@ -68,16 +70,35 @@ def print_plan(
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
     also = f", scored by {', '.join(experiment.methods)} too" if experiment.methods else ""
     print(f"attention {', '.join(methods) or 'ready-made'}{also}; metrics {', '.join(experiment.metrics)}")
-    for name, settings in experiment.parity.items():
-        n = f", {len(settings.copies())} corrupted copies of each image" if settings.corruptions else ""
-        print(f"parity {name}: {settings.path or f'not run: no folder (--data {name}=PATH)'}{n}")
-    for other, source in experiment.score_on.items():
-        print(f"also scored on {other}: {source.path or f'missing (--data {other}=PATH)'}")
+    _print_others(experiment, missing)
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
+
+
+def _print_others(experiment: Experiment, missing: list[str]) -> None:
+    """Labelled images, which may be left out, and other data sets to score on, which may not."""
+    for name, settings in experiment.parity.items():
+        copies = f", {len(settings.copies())} corrupted copies of each image" if settings.corruptions else ""
+        found = f"not run: no folder (--data {name}=PATH)"
+        if settings.path is not None:
+            n = _number(partial(load_labelled, name, settings), missing)
+            found = f"{settings.path}, {n:,} images" if n else f"{settings.path} - missing"
+        print(f"parity {name}: {found}{copies}")
+    for other, source in experiment.score_on.items():
+        n = _number(partial(other_data, other, source, experiment), missing)
+        print(f"also scored on {other}: " + (f"{source.path}, {n:,} images" if n else f"missing (--data {other}=PATH)"))
+
+
+def _number(read: Callable[[], Labelled | Stimuli], missing: list[str]) -> int:
+    """How many images can be read; 0, and why, where they cannot."""
+    try:
+        return len(read())
+    except InputError as reason:
+        missing.append(str(reason))
+        return 0
 
 
 def print_sets(

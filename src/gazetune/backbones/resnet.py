@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
@@ -78,6 +78,29 @@ class ConvolutionalNetwork:
             representation=pooled.flatten(1),
             activations=activations,
         )
+
+    def own_gradcam(self, output: Output) -> Float[Tensor, "batch grid_height grid_width"]:
+        """Grad-CAM of the model's own prediction without automatic differentiation, for files that cannot have any.
+
+        Between the last stage and a class score lie the mean over positions, ConvNeXt's LayerNorm, and a linear map, so
+        the gradient can be written down. Without a head: see `gazetune.attention.gradients.score_of`.
+        """
+        if output.activations is None:
+            raise ValueError("an output of this model has activations")
+        mean = output.activations.mean(dim=(2, 3))
+        if output.logits is None:
+            change = mean / mean.square().sum(dim=1, keepdim=True)
+        else:
+            linear = next(m for m in self._model.classifier.modules() if isinstance(m, nn.Linear))
+            change = linear.weight[output.logits.argmax(dim=1)]
+            norm = getattr(self._body, "layernorm", None)
+            if norm is not None:  # y = (x - m) / s * g + b, s over the channels
+                scale = (mean.var(dim=1, correction=0, keepdim=True) + norm.eps).sqrt()
+                unit, scaled = (mean - mean.mean(dim=1, keepdim=True)) / scale, change * norm.weight
+                along = unit * (scaled * unit).mean(dim=1, keepdim=True)
+                change = (scaled - scaled.mean(dim=1, keepdim=True) - along) / scale
+        cells = self.grid[0] * self.grid[1]
+        return (change[:, :, None, None] / cells * output.activations).sum(dim=1).relu()
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """All parameters of the last stage (ResNet's layer4), weight and bias of its norms among them, by name."""

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
+from gazetune.attention import METHODS
+from gazetune.data.places import LABELLED
 from gazetune.experiment import Entry, Experiment
 from gazetune.export.answering import Checked
 from gazetune.export.lineage import DATA_LICENCES, UNKNOWN, Start
 from gazetune.export.moved import Moved
+from gazetune.export.shown import CAVEATS, CITE, EXPLAINED
 from gazetune.metrics import METRICS
 from gazetune.report.parity import classified, parity_tables
 from gazetune.report.words import number, row_name, table_rows, test_between
 from gazetune.tables.rows import HALF, PRIORS
+from gazetune.training.settings import BEYOND, FOLDERS
 
 TARGETS = {
     "true_pairs": "each image's own human fixation density",
@@ -76,6 +81,8 @@ def model_card(facts: Facts) -> str:
         loading=facts.loading[0],
         code=facts.loading[1],
         onnx=facts.onnx,
+        caveat=CAVEATS[experiment.method_of(facts.entry.model)],
+        method=CITE[experiment.method_of(facts.entry.model)],
         use="This is a **control**: it was made to be compared with, not to be used." if control else "",
         sources=[[text(cell) for cell in row] for row in _sources(facts, summary)],
     )
@@ -118,15 +125,20 @@ def _done(facts: Facts) -> list[tuple[str, object]]:
     images = facts.summary["datasets"].get(experiment.study.kind, {}).get("images") if facts.summary else None
     shown = ", ".join(f"{n} {split}" for split, n in images.items()) if images else UNKNOWN
     stage = facts.provenance.get("stages", {}).get(f"train/{entry.key}", {})
+    method = experiment.method_of(entry.model)
+    explained = f"; explained: {EXPLAINED[experiment.target]}" if METHODS[method].gradient and facts.headed else ""
+    beyond = settings.model_dump(include={*BEYOND, *FOLDERS}, exclude_defaults=True)
+    also = ", ".join(f"{k} {Path(str(v)).name if k in FOLDERS else v}" for k, v in beyond.items())  # never a path
     return [
         ("start weights", f"{facts.start.name}; sha256 {stage.get('inputs', {}).get('weights', UNKNOWN)}"),
         ("data", f"{experiment.study.kind}; images: {shown}"),
         ("drawn towards", TARGETS.get(entry.model.targets, entry.model.targets)),
-        ("attention", experiment.method_of(entry.model)),
+        ("attention", method + explained),
         ("input", facts.preprocessing),
         ("optimiser", f"AdamW, learning rate {settings.lr:g}, weight decay {settings.weight_decay:g}"),
         ("batch size, precision", f"{settings.batch_size}, {settings.precision}"),
         ("weight of the attention term", f"{settings.lambda_attention:g}, beside distillation from the frozen start"),
+        *([("beyond the paper (docs/training.md)", also)] if also else []),
         ("steps", f"{state['step']}; the weights are those of step {_best(facts)} (lowest validation loss)"),
         ("validation loss", f"{number(state['evaluated'].get('0'))} at the start, {number(state['best_loss'])} here"),
         ("seed", entry.seed),
@@ -202,6 +214,12 @@ def _sources(facts: Facts, summary: Mapping[str, Any] | None) -> list[list[str]]
     """Licence and citation of weights and data."""
     rows = [[f"start weights: {facts.start.name}", facts.start.licence, facts.start.citation]]
     kind = facts.experiment.study.kind
+    others = {name: source.kind for name, source in facts.experiment.score_on.items()}
     for name, about in (summary or {"datasets": {kind: {}}})["datasets"].items():
-        rows.append([f"data: {name}", DATA_LICENCES.get(name, UNKNOWN), about.get("citation") or UNKNOWN])
+        licence = DATA_LICENCES.get(others.get(name, name), UNKNOWN)
+        rows.append([f"data: {name}", licence, about.get("citation") or UNKNOWN])
+    for name in classified(summary) if summary else []:
+        settings = facts.provenance.get("stages", {}).get(f"parity/{name}", {}).get("inputs", {}).get("settings", {})
+        place = LABELLED.get(settings.get("kind", name))
+        rows.append([f"labelled images: {name}", place.licence if place else UNKNOWN, place.what if place else UNKNOWN])
     return rows

@@ -29,6 +29,10 @@ PUBLISHED = {
         "apache-2.0",
         "Oquab, M., et al. (2023). DINOv2: Learning robust visual features without supervision. arXiv:2304.07193.",
     ),
+    "microsoft/resnet-": (
+        "apache-2.0",
+        "He, K., Zhang, X., Ren, S., & Sun, J. (2016). Deep residual learning for image recognition. CVPR.",
+    ),
 }
 DATA_LICENCES = {
     **{name: source.licence for name, source in SOURCES.items()},

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from gazetune.backbones import Backbone
+from gazetune.backbones import Backbone, Output
+from gazetune.backbones.vit import VisionTransformer
 
 TRANSFORMERS = """\
 import torch
@@ -21,16 +22,19 @@ with torch.no_grad():
 print({answer})
 """
 ROLLOUT = """
-# the attention map: rollout of the head-averaged attention, the row of [CLS], patches only
-row = None
+# the attention map: rollout of the head-averaged attention, {read}, patches only
+row = torch.zeros(1, 1, output.attentions[0].shape[-1])
+{start}
 for layer in reversed(output.attentions):
-    mixed = (layer.mean(dim=1) + torch.eye(layer.shape[-1])) / 2
-    row = mixed[:, :1] if row is None else row @ mixed
+    row = row @ (layer.mean(dim=1) + torch.eye(layer.shape[-1])) / 2
 grid = row[:, :, {prefix}:].reshape(1, 1, {height}, {width})
 large = torch.nn.functional.interpolate(grid, size=({size}, {size}), mode="bilinear", align_corners=False)
 attention = ((large - large.min()) / (large.max() - large.min()))[0, 0]
 print(attention.shape)
 """
+# of a model read at [CLS], or at the mean of its patches: what the row is, and where it starts
+CLS = ("the row of [CLS]", "row[..., 0] = 1")
+MEAN = ("the mean of the patches' rows", "row[..., {prefix}:] = 1 / {patches}")
 TIMM = """\
 import timm
 from safetensors.torch import load_file
@@ -46,19 +50,30 @@ print(len(tensors), "tensors")
 """
 
 
-def transformers_code(backbone: Backbone, prefix: int | None, map_size: int, headed: bool) -> str:
-    """Loading, answering and, where there are tokens to roll out (`prefix`: how many before the patches), the map."""
+def transformers_code(backbone: Backbone, output: Output, method: str, map_size: int) -> str:
+    """Loading and answering and, where the map is a rollout that a few lines can compute, the map.
+
+    output: what the backbone makes of any image. Not in a few lines: where the query of a pooling head reads the map,
+    and where the processor hands patches over instead of an image.
+    """
     model = backbone.model
     native = getattr(model.config, "image_size", backbone.image_size)
     native = (native, native) if isinstance(native, int) else tuple(native)
     stretches = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
     extra = ", interpolate_pos_encoding=True" if stretches and native != tuple(backbone.image_size) else ""
+    headed = output.logits is not None
     answer = "model.config.id2label[int(output.logits[0].argmax())]" if headed else "output.last_hidden_state.shape"
     code = TRANSFORMERS.format(model=type(model).__name__, extra=extra, answer=answer)
-    if prefix is None:
+    if method != "rollout" or not isinstance(backbone, VisionTransformer):
+        return code
+    if backbone.reading == "pooling head" or type(model).__name__.startswith("Siglip2"):
         return code
     height, width = backbone.grid
-    return code + ROLLOUT.format(prefix=prefix, height=height, width=width, size=map_size)
+    read, start = CLS if backbone.reading == "cls" else MEAN
+    start = start.format(prefix=output.prefix, patches=height * width)
+    return code + ROLLOUT.format(
+        prefix=output.prefix, height=height, width=width, size=map_size, read=read, start=start
+    )
 
 
 def timm_code(file: str, about: Mapping[str, Any], architecture: str, classes: int) -> str:

@@ -89,7 +89,9 @@ def _fill(folder: Path, run: Run, experiment: Experiment, entry: Entry, checkpoi
             raise InputError(f"--format {form} needs the start weights, whose keys it writes: {unmoved}")
         said, library = _keys_as_they_came(folder, weights, checkpoint, start, tuned, form)
     if onnx:
-        checked = write_onnx(folder, tuned, experiment.map_size, _photos(run, experiment, tuned))
+        checked = write_onnx(
+            folder, tuned, experiment.map_size, _photos(run, experiment, tuned), experiment.method_of(entry.model)
+        )
         said += f"; model.onnx: {checked.sentence()}"
     moved = None if start is None else how_far(start.model, tuned.model, tuned.learnable())
     facts = _facts(run, experiment, entry, tuned, moved, unmoved, checked, library, weights)
@@ -153,8 +155,7 @@ def _facts(
         output = tuned(torch.zeros(1, 3, *tuned.image_size, dtype=torch.uint8))
     headed = output.logits is not None
     if library == "transformers":
-        rolls = experiment.method_of(entry.model) == "rollout" and output.attention
-        code = transformers_code(tuned, output.prefix if rolls else None, experiment.map_size, headed)
+        code = transformers_code(tuned, output, experiment.method_of(entry.model), experiment.map_size)
         loading = ("With plain transformers, without gazetune. The code runs as it stands in this folder:", code)
     else:
         file, config = state_dict_files(weights)

@@ -66,8 +66,18 @@ class Subject:
     @property
     def start(self) -> str:
         """The weights of the reference model."""
-        model = self.settings["models"][self.settings["reference"]]
+        model = self.model(self.settings["reference"])
         return str(model.get("weights") or model.get("maps"))
+
+    def model(self, key: str) -> Mapping[str, Any]:
+        """The row of the table of models that a key belongs to."""
+        models = self.settings["models"]
+        row: Mapping[str, Any] = models[key if key in models else key.rpartition("-s")[0]]
+        return row
+
+    def method(self, key: str) -> str:
+        """The attention method of a model: its own, or the experiment's."""
+        return str(self.model(key).get("attention") or self.settings["attention"])
 
     @property
     def kind(self) -> str:
@@ -76,14 +86,18 @@ class Subject:
 
     @property
     def arm(self) -> str:
-        """Which half of the paper the run belongs to: that of Grad-CAM, or that of transformers."""
-        return "cnn" if self.settings["attention"] == MAPS["cnn"] else "vit"
+        """Which half of the paper the run belongs to, by its reference: that of Grad-CAM, or that of transformers."""
+        return "cnn" if self.method(self.settings["reference"]) == MAPS["cnn"] else "vit"
 
     def key(self, letter: str) -> str | None:
-        """The model that stands for A, B or C: the first with its part; C must be tuned to shuffled maps."""
+        """The model that stands for A, B or C: the first with its part that starts where A does.
+
+        C must be tuned to shuffled maps.
+        """
         for key, role in self.roles.items():
-            model = self.settings["models"][key if key in self.settings["models"] else key.rpartition("-s")[0]]
-            if role == LETTERS[letter] and (letter != "C" or model["targets"] == "shuffled"):
+            model = self.model(key)
+            fits = role == LETTERS[letter] and (letter != "C" or model["targets"] == "shuffled")
+            if fits and str(model.get("weights") or model.get("maps")) == self.start:
                 return key
         return None
 
@@ -91,7 +105,8 @@ class Subject:
 def find(subject: Subject, wanted: Published) -> Ours | str:
     """The run's own number in place of the paper's; or, in words, why there is none."""
     if wanted.arm != "people" and wanted.arm != subject.arm:
-        return f"of the paper's {wanted.arm.upper()}; the maps of this run are {subject.settings['attention']}"
+        method = subject.method(subject.settings["reference"])
+        return f"of the paper's {wanted.arm.upper()}; the maps of this run are {method}"
     if wanted.table in ("config", "constants"):
         return _setting(subject, wanted)
     where, lacking = {}, []
@@ -206,14 +221,18 @@ def _other(subject: Subject, wanted: Published, dataset: str) -> Iterator[str]:
         yield f"data {dataset}, not {wanted.dataset}"
     if wanted.judge == "count":
         yield from _other_images(subject, wanted, dataset)
+    if wanted.arm == "people" and wanted.judge == "level" and settings.get("limit"):
+        yield f"at most {settings['limit']} images of each part"
     if wanted.arm == "people" or wanted.needs == "weights":
         if wanted.needs == "weights" and not _same_start(subject, wanted):
             yield f"weights {PurePath(subject.start).name}, not {START[wanted.arm]}"
         return
     if not _same_start(subject, wanted):
         yield f"weights {PurePath(subject.start).name}, not {START[wanted.arm]}"
-    if settings["attention"] != MAPS[wanted.arm]:
-        yield f"maps by {settings['attention']}, not {MAPS[wanted.arm]}"
+    keys = [key for letter in wanted.where.values() if letter in LETTERS and (key := subject.key(letter))]
+    for method in dict.fromkeys(subject.method(key) for key in keys):
+        if method != MAPS[wanted.arm]:
+            yield f"maps by {method}, not {MAPS[wanted.arm]}"
     if {"B", "C"} & set(wanted.where.values()) and kind != "salicon":
         yield f"tuned on {kind}, not salicon"
     if settings.get("limit"):
@@ -237,7 +256,12 @@ def _same_start(subject: Subject, wanted: Published) -> bool:
 
 def _setting(subject: Subject, wanted: Published) -> Ours | str:
     """A setting of the run, or a number that is fixed in the code. A list of one stands for its only value."""
-    found: Any = CONSTANTS if wanted.table == "constants" else subject.settings
+    tuned = subject.key("B")
+    if wanted.column.startswith("training.") and tuned is None:
+        return "the run has no tuned model"
+    own = subject.model(tuned).get("training", {}) if tuned else {}  # what is the tuned model's own comes first
+    settings = {**subject.settings, "training": {**subject.settings.get("training", {}), **own}}
+    found: Any = CONSTANTS if wanted.table == "constants" else settings
     for step in [wanted.column] if wanted.table == "constants" else wanted.column.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None
     if isinstance(found, list | tuple):
