@@ -28,22 +28,22 @@ PER_CENT = (
 
 
 def alignment_table(summary: Summary, dataset: str, labels: Labels, metrics: Metrics) -> Shown:
-    """One line a metric, one column a row of maps: mean, SD, the 95 % t interval of the mean, share of the way."""
+    """One line a metric, one column a row of maps, models first: mean, SD, 95 % t interval, share of the way."""
     whole = summary["datasets"][dataset]["images"]["test"]
-    rows, of_way = table_rows(summary, dataset, labels, list(metrics)), shares(summary, dataset, labels, metrics)
+    pairs = zip(
+        table_rows(summary, dataset, labels, list(metrics)), shares(summary, dataset, labels, metrics), strict=True
+    )
+    columns = sorted(pairs, key=lambda pair: pair[0][0] not in labels.values())
     found = {(row_name(a["model"], labels), a["metric"]): a for a in summary["alignment"] if a["dataset"] == dataset}
     lines = []
     for place, (name, metric) in enumerate(metrics.items(), 1):
-        cells = [
-            _cell(row[place], found.get((row[0], name)), share[place - 1])
-            for row, share in zip(rows, of_way, strict=True)
-        ]
+        cells = [_cell(row[place], found.get((row[0], name)), share[place - 1]) for row, share in columns]
         lines.append((metric.heading or name, *cells))
     title = (
         f"Mean, ± SD and [95 % t interval of the mean] over n = {whole} test images, unless a cell says otherwise. "
         f"↑ higher is better, ↓ lower is better. sAUC near .5 means: no more than a centre bias. {PER_CENT}"
     )
-    return Shown(title, ("metric", *(row[0] for row in rows)), lines, "images.csv")
+    return Shown(title, ("metric", *(row[0] for row, _ in columns)), lines, "images.csv")
 
 
 def _cell(mean_sd: str, found: Mapping[str, Any] | None, share: str) -> str:

@@ -11,6 +11,7 @@ from gazetune.metrics import Metric
 from gazetune.report.cost import cost, cost_of_all
 from gazetune.report.moved import moved
 from gazetune.report.words import (
+    IN_BRACKETS,
     all_refused,
     compared,
     in_question,
@@ -94,7 +95,7 @@ def answer(asked: Asked, dataset: str | None) -> list[Part]:
 
 def as_text(parts: list[Part]) -> str:
     """The paragraph as plain text."""
-    return " ".join(text for part in parts for text in part if text)
+    return " ".join([*(text for part in parts for text in part if text), IN_BRACKETS])
 
 
 def _comparison(asked: Asked, dataset: str) -> Iterator[Part]:
@@ -168,6 +169,9 @@ def _specific(asked: Asked, dataset: str, model: str) -> Iterator[Part]:
         verdict = f"The rise was not shown to be specific, for the tuned model is not above {missed}:"
     elif centre is not None and asked.towards_people(centre, beyond) != 1:
         verdict = "The rise was more than the control's, but no more than a centre bias is shown:"
+    elif asked.towards_people(test_between(asked.summary, dataset, metric, model, str(prior)), metric) == -1:
+        below = f"{asked.label(metric)} is worse than that of {row_name(str(prior), asked.labels)}"
+        verdict = f"The rise was specific, though {below}:"
     else:
         verdict = "The rise was specific:"
     numbers = [*_numbers(asked, metric, tests), *_against(asked, dataset, metric, model, [prior])]
@@ -205,11 +209,11 @@ def _against(asked: Asked, dataset: str, metric: str, model: str, rivals: list[s
 
 
 def _numbers(asked: Asked, metric: str, tests: Mapping[str, Test | None]) -> list[str]:
-    """`CC 0.464 against 0.154 of baseline (difference +0.310, 95 % interval ..., n = 100, p = ...)`, one a test."""
+    """`CC 0.464 against 0.154 of baseline (difference +0.310 [.., ..], n = 100, p = ...)`, one a test."""
     return [
         f"{asked.label(metric)} {number(t['mean_first'])} against {number(t['mean_second'])} of "
-        f"{row_name(key, asked.labels)} (difference {t['difference']:+.3f}, 95 % interval {number(t['ci_low'])} to "
-        f"{number(t['ci_high'])}, n = {t['n']}, p {compared(t['p'])})"
+        f"{row_name(key, asked.labels)} (difference {t['difference']:+.3f} [{number(t['ci_low'])}, "
+        f"{number(t['ci_high'])}], n = {t['n']:,}, p {compared(t['p'])})"
         for key, t in tests.items()
         if t is not None and t["difference"] is not None
     ]

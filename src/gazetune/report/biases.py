@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.report.words import Shown, bracketed, mean_interval, number, p_value, row_name
+from gazetune.report.words import IN_BRACKETS, Shown, bracketed, mean_interval, number, p_value, row_name
 from gazetune.tables.rows import HUMAN
 
 Labels = Mapping[str, str]
 Test = Mapping[str, Any]
 STATISTICS = ("t", "df", "p", "d")
 TESTS = "bias_tests.csv"
-IN_BRACKETS = "In brackets: 95 % interval."
 
 
 def bias_tables(summary: Mapping[str, Any], dataset: str, labels: Labels, brief: bool = False) -> list[Shown]:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.report.parity import as_factor, as_points, compared_rows, head_note, interval_of, margin_of
+from gazetune.report.parity import as_factor, as_points, compared_rows, head_note, margin_of
 from gazetune.report.words import compared, is_shown, listed, row_name
 
 Summary = Mapping[str, Any]
 Labels = Mapping[str, str]
 Row = Mapping[Any, Any]
 Part = tuple[str, str]
+UNDECIDED = "undecided"
 UNKNOWN = (
     "What it cost in accuracy was not measured:",
     "no labelled images were classified with both models (gazetune parity RUN --data KIND=PATH).",
@@ -24,7 +25,7 @@ def cost(summary: Summary, model: str, reference: str, labels: Labels) -> list[P
     rows = _rows(summary, model, reference)
     if not rows:
         return [UNKNOWN]
-    verdicts = [f"{_word(row)} on {row['dataset']}{head_note(row)}" for row in rows]
+    verdicts = [f"{_word(row)} on {row['dataset']}{head_note(row)}{_open(row)}" for row in rows]
     return [(f"Cost: {listed(verdicts)}:", "; ".join(_numbers(row, labels) for row in rows) + ".")]
 
 
@@ -34,7 +35,7 @@ def cost_of_all(summary: Summary, models: Sequence[str], reference: str, labels:
     for model in models:
         for row in _rows(summary, model, reference):
             pair = f"{row_name(model, labels)} against {row_name(reference, labels)} on {row['dataset']}"
-            parts.append((f"{pair}{head_note(row)}: {_word(row)}:", _numbers(row, labels) + "."))
+            parts.append((f"{pair}{head_note(row)}: {_word(row)}{_open(row)}:", _numbers(row, labels) + "."))
     return parts
 
 
@@ -50,12 +51,17 @@ def _word(row: Row) -> str:
         return f"accuracy fell, by less than {within}," if same else "accuracy fell"
     if is_shown(row["p"]) and row["difference"] > 0:
         return "accuracy rose"
-    return f"no loss beyond {within}" if same else f"undecided (neither a change nor equality within {within} is shown)"
+    return f"no loss beyond {within}" if same else UNDECIDED
+
+
+def _open(row: Row) -> str:
+    """What undecided means."""
+    return f" (neither a change nor equality within {margin_of(row)} is shown)" if _word(row) == UNDECIDED else ""
 
 
 def _numbers(row: Row, labels: Labels) -> str:
     shares = f"{row['accuracy_first']:.1%} against {row['accuracy_second']:.1%} of {row_name(row['second'], labels)}"
-    change = f"{as_points(row['difference'])} points, 95 % interval {interval_of(row)}"
+    change = f"{as_points(row['difference'])} points [{as_points(row['ci_low'])}, {as_points(row['ci_high'])}]"
     factor = f"BF01 = {as_factor(row['bf01_jzs'])} of at most {as_factor(row['ceiling_jzs'])}"
     return (
         f"top-1 {shares} ({change}, n = {row['n']:,}, p {compared(row['p'])}; {factor}, {row['evidence_jzs']}; "

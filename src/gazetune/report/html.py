@@ -14,7 +14,7 @@ from gazetune.report.methods_text import Done, methods_paragraphs
 from gazetune.report.pictures import fitted, pictures
 from gazetune.report.references import cited
 from gazetune.report.sections import Section, Text, Verbatim, sections
-from gazetune.report.words import Shown
+from gazetune.report.words import IN_BRACKETS, Shown
 from gazetune.run import CONFIG, PROVENANCE, Run
 
 MOST_BYTES = 15_000_000  # of the page
@@ -45,6 +45,7 @@ def write_report(
     page: dict[str, Any] = {
         "title": f"gazetune: {summary['experiment']}",
         "answer": answer(asked, main),
+        "brackets": IN_BRACKETS,
         "notes": [SIMULATED] if (settings.get("data") or {}).get("kind") == "synthetic" else [],
         "unfinished": unfinished(run, settings, summary, list(roles)),
         "explorer": EXPLORER if run.file(EXPLORER).is_file() else None,

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gazetune.attention import METHODS
+from gazetune.report.references import short
 from gazetune.report.tests_text import tests_paragraphs
 from gazetune.report.words import listed, number
 from gazetune.run import Run
@@ -13,6 +14,8 @@ from gazetune.run import Run
 Settings = Mapping[str, Any]
 Paragraph = tuple[str, str]  # its heading and its text
 CNN = ("resnet", "convnext")
+PARTS = {"train": "for training", "validation": "for validation", "test": "for testing"}
+PRECISION = {"fp32": "32-bit floats", "bf16": "matrix products in bfloat16", "auto": "bfloat16 where the device has it"}
 TARGETS = {
     "true_pairs": "each image's own fixation map",
     "shuffled": "the fixation map of another image of the same part (a permutation without fixed points, seed {seed}), "
@@ -73,10 +76,11 @@ def methods_paragraphs(done: Done) -> list[Paragraph]:
 
 
 def start_name(model: Settings) -> str:
-    """What a model starts from: a hub's name as it is, of a path its last part."""
+    """What a model starts from: a hub's name as it is, of a path its last part, of a run's checkpoint its model."""
     place = str(model.get("weights") or model.get("maps"))
+    path = PurePath(place)
     is_path = place.startswith(("/", ".", "~")) or place.count("/") > 1
-    name = PurePath(place).name if is_path else place
+    name = path.parent.name if path.name == "best" else path.name if is_path else place
     return "the small ViT that ships with gazetune" if place == "tiny" else name
 
 
@@ -129,9 +133,12 @@ def _of(done: Done, name: str) -> dict[str, Any]:
 
 def _human(done: Done) -> Iterator[str]:
     for name, about in done.summary["datasets"].items():
-        counts = listed([f"{n:,} for {part}" for part, n in about["images"].items() if n])
-        yield f"{name}: images {counts}, {about['fixations']:,} fixations."
+        counts = listed([f"{n:,} {PARTS[part]}" for part, n in about["images"].items() if n])
+        source = f" ({short(about['citation'])})" if short(about["citation"]) else ""
+        yield f"{name}{source}: images: {counts}; {about['fixations']:,} fixations."
     settings = done.settings
+    if (settings.get("data") or {}).get("kind") == "synthetic":
+        yield "Its images and observers are generated; no person took part."
     if settings.get("data"):
         yield _split(settings["data"]["split"], settings["data"]["kind"])
     if settings.get("limit"):
@@ -186,7 +193,8 @@ def _training(done: Done) -> Iterator[str]:
     most = f"at most {t['max_steps']:,} steps" if t.get("max_steps") else f"at most {t['epochs']} epochs"
     yield (
         f"AdamW (Loshchilov & Hutter, 2019) with a constant learning rate of {t['lr']:g}, weight decay "
-        f"{t['weight_decay']:g}, batches of {t['batch_size']}, {most}; no augmentation, no dropout; {t['precision']}."
+        f"{t['weight_decay']:g}, batches of {t['batch_size']}, {most}; no augmentation, no dropout; "
+        f"{PRECISION[t['precision']]}."
     )
     yield (
         f"The loss on the validation images was taken at the start, every {t['evaluate_every']} steps and at the end; "

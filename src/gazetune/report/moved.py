@@ -22,8 +22,8 @@ def moved(
     words = [f"{name} {_word(test, p, human)}" for name, test, p, human, _ in shifts]
     numbers = [
         f"{what} {number(test['mean_first'])} against {number(test['mean_second'])} of {row_name(reference, labels)} "
-        f"(difference {test['difference']:+.3f}, 95 % interval {number(test['ci_low'])} to {number(test['ci_high'])}, "
-        f"n = {test['n']}, p {compared(p)}{'' if human is None else f'; people {number(human)}'})"
+        f"(difference {test['difference']:+.3f} [{number(test['ci_low'])}, {number(test['ci_high'])}], "
+        f"n = {test['n']:,}, p {compared(p)}{'' if human is None else f'; people {number(human)}'})"
         for _, test, p, human, what in shifts
     ]
     return [(f"Biases: {listed(words)}:", "; ".join([*numbers, *absent]) + ".")]

@@ -1,5 +1,7 @@
 """The works that a run's Methods may cite; the key is how the text names them."""
 
+import re
+
 REFERENCES = {
     "Abnar & Zuidema, 2020": "Abnar, S., & Zuidema, W. (2020). Quantifying attention flow in transformers. ACL.",
     "Barbu et al., 2019": "Barbu, A., et al. (2019). ObjectNet: A large-scale bias-controlled dataset for pushing the "
@@ -48,3 +50,12 @@ def cited(text: str, of_data: list[str]) -> list[str]:
     """The works that a text names, and those of the data, in alphabetical order, each once."""
     named = [work for key, work in REFERENCES.items() if key in text]
     return sorted(dict.fromkeys([*named, *of_data]), key=str.casefold)
+
+
+def short(citation: str) -> str:
+    """`Xu et al., 2014` of a full reference; empty where it does not begin with an author and have a year."""
+    found = re.match(r"([^,()]+),(.*?)\((\d{4})\)", citation, re.DOTALL)
+    if found is None:
+        return ""
+    others = " et al." if "&" in found[2] or "et al" in found[2] else ""
+    return f"{found[1].strip()}{others}, {found[3]}"

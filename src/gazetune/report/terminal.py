@@ -12,6 +12,7 @@ from rich.text import Text
 from gazetune.report.answer import Asked, answer, as_text
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
+from gazetune.report.html import EXPLORER
 from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
@@ -59,6 +60,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     for line in accuracy_lines(summary, labels):
         console.print(line, markup=False)
     _classification(summary, console, {})
+    if (summary["_run"] / EXPLORER).is_file():
+        console.print(f"every image: {summary['_run'] / EXPLORER}", soft_wrap=True)
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ SOURCES = {
     "sauc": "sAUC, whose negatives are the fixations on other images",
     "ig_bits": "information gain over the centre prior in bits per fixation (Kümmerer, Wallis & Bethge, 2015)",
     "kl": "KL divergence human || model",
-    "kl_reverse": "the same model || human",
+    "kl_reverse": "KL divergence model || human",
     "partial_cc": "CC with the centre prior held constant",
     "entropy_bits": "entropy of the map in bits, which has no better side",
 }
@@ -114,6 +114,6 @@ def _statistics(summary: Summary) -> Iterator[str]:
         yield (
             "Each model was compared with the reference by the paired t over images of right and wrong, McNemar's "
             "exact test (McNemar, 1947), two one-sided tests against the margin (Schuirmann, 1987) and Bayes factors "
-            "for equality: JZS (Rouder et al., 2009) with r = √2/2 and r = 1, and by unit information (Wagenmakers, 2007), "
-            "each beside its ceiling (t = 0); in Jeffreys' words (Jeffreys, 1961; Lee & Wagenmakers, 2013)."
+            "for equality: JZS (Rouder et al., 2009) with r = √2/2 and r = 1, and by unit information (Wagenmakers, "
+            "2007), each beside its ceiling (t = 0); in Jeffreys' words (Jeffreys, 1961; Lee & Wagenmakers, 2013)."
         )
