@@ -149,13 +149,18 @@ def compact(table: pd.DataFrame) -> Shown:
     shown = table[(table["verdict"] != "not run") & (table["judge"] != "setting")]
     rows = [
         (
-            *(row["about"], row["id"].split(".", 1)[1], _cell(row, "paper"), _count(row["paper_n"])),
+            *(row["about"], row["id"].split(".", 1)[1], _claim(row) + _cell(row, "paper"), _count(row["paper_n"])),
             *(_cell(row, "ours"), _count(row["ours_n"]), row["verdict"], row["reason"]),
         )
         for row in _records(shown)
     ]
     head = ("about", "number", "paper", "n", "ours", "n", "verdict", "why")
     return Shown("In brackets: 95 % intervals. The rule: docs/reproduce.md.", head, rows)
+
+
+def _claim(row: Mapping[str, Any]) -> str:
+    """The sign before a number of the paper that is a bound, not a value."""
+    return {"above": "> ", "below": "< ", "at_least": "≥ ", "within": "± ", "p": "< "}.get(row["judge"], "")
 
 
 def print_reproduction(subject: Subject, table: pd.DataFrame, console: Console) -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 from gazetune.metrics import Metric
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
 
-NUMERIC = re.compile(r"[<+\-±]?\d*\.?\d")
+NUMERIC = re.compile(r"[<>≥± +\-]*\d*\.?\d")
 IN_BRACKETS = "In brackets: 95 % intervals."
 ALPHA = 0.05  # what is called shown
 
