@@ -91,7 +91,11 @@ def test_missing_and_damaged_maps(monkeypatch, photos, capsys):
     reasons = Run(photos / "run").images.query("model == 'perfect'").set_index("image")["reason"].dropna()
     assert reasons["p001.png"] == "no map" and reasons["p002.png"].startswith("unreadable map") and len(reasons) == 2
     page = (photos / "run" / "report.html").read_text()
-    assert "2 images have no usable map" in page and "perfect: 1 (no map)" in page and "(n = 4)" in page
+    assert (
+        "2 images have no usable map" in page
+        and 'scores of perfect</td><td class="text">no map</td><td>1</td>' in page
+        and "(n = 4)" in page
+    )
     run = Run(photos / "run")
     counted = {(r["model"], r["reason"]): r["n"] for r in run.summary["reasons"]}
     assert counted["perfect", "no map"] == counted["perfect", "unreadable map"] == 1
@@ -288,7 +292,7 @@ def test_ready_made_maps_are_of_the_runs_own_images(monkeypatch, photos, capsys)
 def test_one_model_alone_is_set_against_the_prior_and_people(monkeypatch, photos, capsys):
     assert compare(monkeypatch, photos, "--model", photos / "model") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "One model; nothing was trained. CC of model:" in said and "model minus ..." in said
+    assert "One model; nothing was trained. CC of model is " in said and "model minus ..." in said
     run = Run(photos / "run")
     gained = run.table("correlations").query("quantity == 'score_first' and given.isna()")
     assert gained[["first", "second"]].to_numpy().tolist() == [["model", "other_images"]]

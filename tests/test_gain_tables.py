@@ -10,6 +10,7 @@ import yaml
 from scipy import stats
 
 from gazetune import Run
+from gazetune.commands.settings import of_run
 from gazetune.data.table import load_table
 from gazetune.maps import Human
 from gazetune.metrics import METRICS
@@ -168,9 +169,12 @@ def test_the_report_says_it(seeds_run):
     assert all(len(row) == 2 + len(PAIRS) for row in by_category)
     quarters = quartile_rows(summary, "table", labels)
     names = [row[0] for row in quarters]
-    assert len(names) == len(set(names)) == 1 + 5 + 2 * len(PAIRS)
+    assert len(names) == len(set(names)) == 2 + 5 + 2 * len(PAIRS)
+    assert quarters[0][1:] == [str(q["n"]) for q in summary["quartiles"] if q["quantity"] == "gain"][:4]
     mean = next(q for q in summary["quartiles"] if q["quantity"] == "gain" and q["quartile"] == 4)
-    assert quarters[names.index("gain: AFTER-S0 - BEFORE")][4] == f"{mean['mean']:.3f} ± {mean['sem']:.3f}"
+    half = stats.t.ppf(0.975, mean["n"] - 1) * mean["sem"]
+    interval = f"[{mean['mean'] - half:.3f}, {mean['mean'] + half:.3f}]" if mean["n"] > 1 else ""
+    assert quarters[names.index("gain: AFTER-S0 - BEFORE")][4].split("\n") == [f"{mean['mean']:.3f}", interval]
     assert len(seed_rows(summary, "table", METRICS)) == 15
 
 
@@ -205,7 +209,9 @@ def test_shares_stand_below_the_means(seeds_run, tmp_path):
     next(a for a in summary["alignment"] if (a["model"], a["metric"]) == ("human_half", "cc"))["mean"] = 0.999
     run.write_json(SUMMARY, summary)
     metrics = {name: METRICS[name] for name in SMALL["metrics"]}
-    write_report(run, "table", {"before": "reference"}, dict.fromkeys(seeds_run.summary["training"], ""), metrics)
+    settings, keys = of_run(run).model_dump(mode="json"), seeds_run.summary["training"]
+    roles = {"before": "reference"} | dict.fromkeys(keys, "tuned")
+    write_report(run, "table", settings, roles, {key: key for key in roles}, metrics)
     page = run.file("report.html").read_text()
     # of one image there is one observer: the prior has a score of all eight, a share over seven
     assert page.count("<small>0% (n = 7)</small>") == page.count("<small>100%</small>") == 1
@@ -234,14 +240,14 @@ def test_where_nothing_is_tuned_each_model_is_set_against_the_reference(monkeypa
     assert "third against before: CC higher on" in " ".join(capsys.readouterr().out.split())
     page = run.file("report.html").read_text()
     assert "same against before: CC is higher on 0 of 8 images" in page and "Between seeds" not in page
-    assert page.count("data:image/png") == 9
+    assert page.count("data:image/") == 9 and page.count("data:image/png") == 4
     settings["metrics"] = ["nss"]  # no gain in CC: what an earlier run of it left behind is not shown either
     (study / "small.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     assert run_small(monkeypatch, study, "--resume") == 0
     again = Run(study / "run")
     assert again.summary["consistency"][0]["n"] == 8 and "improved" not in again.summary
     page = again.file("report.html").read_text()
-    assert "Where did" not in page and page.count("data:image/png") == 7
+    assert "Where did" not in page and page.count("data:image/") == 7
 
 
 def scores_of(**columns):

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection, PathCollection
 from rich.console import Console
 
+from gazetune.commands.settings import of_run
 from gazetune.figures.accuracy import draw_accuracy, drawn_accuracy
 from gazetune.figures.bayes import CEILING, draw_factors, drawn_factors
 from gazetune.figures.directions import LOOK, NAMED, draw_changes, draw_directions, name_largest
@@ -344,7 +345,8 @@ def test_a_run_shows_classification_of_every_data_set(monkeypatch, study, tables
     summary["parity_not_run"] = [{"dataset": HOSTILE, "model": "after-s42", "reason": HOSTILE}]
     run.write_json("summary.json", summary)
     metrics = {"nss": METRICS["nss"]}
-    write_report(run, "table", {k: ROLES[name] for name, k in keys.items()}, labels, metrics)
+    settings = of_run(run).model_dump(mode="json")
+    write_report(run, "table", settings, {k: ROLES[name] for name, k in keys.items()}, labels, metrics)
     page = (study / "run" / "report.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
     assert all(f"<h3>{name}</h3>" in page for name in ("table", "c", "plain")) and "By corruption" in page

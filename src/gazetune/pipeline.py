@@ -26,7 +26,7 @@ from gazetune.methods import method_tables
 from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points, write_levels
 from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
-from gazetune.report.html import write_report
+from gazetune.report.html import EXPLORER, write_report
 from gazetune.run import CONFIG, PROVENANCE, plain
 from gazetune.tables.biases import write_biases, write_objects
 from gazetune.tables.rows import maps_folder
@@ -208,8 +208,12 @@ def conclude(job: Job) -> None:
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
-    drawn = shown | {"figures": made_by(job, "figures")}
-    job.run.stage("report", drawn, partial(write_report, job.run, first, roles, labels, job.metrics))
+    settings = job.experiment.model_dump(mode="json")
+    done = sorted(set(job.run.stages()) - {"report"})
+    page = {"figures": made_by(job, "figures"), "settings": settings, "stages": done}
+    linked = {"explorer": job.run.file(EXPLORER).is_file()}
+    write = partial(write_report, job.run, first, settings, roles, labels, job.metrics)
+    job.run.stage("report", shown | page | linked, write)
 
 
 def _scored(job: Job) -> dict[str, dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.report.words import number, p_value, row_name
+from gazetune.report.words import bracketed, mean_interval, number, p_value, row_name
 
 Summary = Mapping[str, Any]
 Labels = Mapping[str, str]
@@ -63,9 +63,10 @@ def _rise(summary: Summary, dataset: str, pair: Pair, labels: Labels) -> str:
 
 
 def quartile_rows(summary: Summary, dataset: str, labels: Labels) -> list[list[str]]:
-    """Over the four quarters of the images by consistency: its mean, each model's CC, gain and normalised gain.
+    """Over the four quarters of the images by consistency: n, its mean, each model's CC, gain and normalised gain.
 
-    Cells after the first are mean ± SEM; no rows where no image has a quarter.
+    Cells after the first are a mean with its 95 % t interval, and n where it is lower; no rows where no image has a
+    quarter.
     """
     cells: dict[tuple[str, ...], list[Row]] = {}
     for pair in _pairs(summary, dataset):
@@ -76,13 +77,14 @@ def quartile_rows(summary: Summary, dataset: str, labels: Labels) -> list[list[s
     if not any(row["n"] for rows in shown.values() for row in rows):
         return []
     quarters = next(iter(shown.values()))
-    table = [["consistency", *(number(q["consistency_mean"]) for q in quarters)]]
+    most = [max(rows[place]["n"] for rows in shown.values()) for place in range(len(quarters))]
+    table = [["images", *map(str, most)], ["consistency", *(number(q["consistency_mean"]) for q in quarters)]]
     titles = {"score": "CC of", "gain": "gain:", "normalised": "normalised gain:"}
     for kind, title in titles.items():
         for (found, *keys), rows in shown.items():
             if found == kind:
                 name = " - ".join(row_name(key, labels) for key in keys)
-                table.append([f"{title} {name}", *(_mean_sem(q["mean"], q["sem"]) for q in rows)])
+                table.append([f"{title} {name}", *(_mean(q, "mean", n) for q, n in zip(rows, most, strict=True))])
     return table
 
 
@@ -96,7 +98,7 @@ def category_rows(summary: Summary, dataset: str, labels: Labels) -> list[list[s
     for category in sorted({name for name, *_ in cells}):
         found = [cells.get((category, *pair)) for pair in pairs]
         images = max(row["n"] for row in found if row)
-        rows.append([category, str(images), *(_mean_sem(r["gain"], r["sem"]) if r else "–" for r in found)])
+        rows.append([category, str(images), *(_mean(r, "gain", images) if r else "–" for r in found)])
     return rows
 
 
@@ -141,5 +143,7 @@ def _named(pair: Pair, labels: Labels) -> str:
     return f"{first} against {second}"
 
 
-def _mean_sem(mean: float | None, sem: float | None) -> str:
-    return number(mean) + ("" if sem is None else f" ± {number(sem)}")
+def _mean(row: Row, column: str, most: int) -> str:
+    """A mean with its interval, and its n where that is lower than the most."""
+    few = f" (n = {row['n']})" if row["n"] < most else ""
+    return number(row[column]) + few + bracketed(*mean_interval(row[column], row["sem"], row["n"]))

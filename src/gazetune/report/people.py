@@ -4,33 +4,71 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazetune.metrics import Metric
-from gazetune.report.words import in_question, number, p_value, row_name
+from gazetune.report.words import Shown, bracketed, in_question, mean_interval, number, p_value, row_name
 from gazetune.tables.groups import ALL, INTERACTION
 
 SAID = ("cc", "nss")  # in the terminal; group_tests.csv has all
 Cells = tuple[str, ...]
+OBSERVERS = (
+    "Each map scored against each single observer: mean over observers of their means over images, ± SD between "
+    "observers, [95 % t interval]."
+)
+OBSERVER_TESTS = (
+    "Difference over pairs of an image and an observer; 95 % intervals by bootstrap over images, and over images and "
+    "observers. Last: observers for whom the first scores higher."
+)
+GROUPS = (
+    "Means by level: over observers (of their means over images) for groups of observers, over images for conditions "
+    "of images; [95 % t interval]."
+)
+GROUP_TESTS = (
+    "Within a level: paired t of first minus second. Interaction: Welch's test of whether this difference differs "
+    "between levels."
+)
+OBSERVER_HEAD = (
+    "metric", "first", "second", "images", "observers", "difference", "interval: images", "images and observers",
+    "first higher (share)",
+)  # fmt: skip
+GROUP_HEAD = ("column", "level", "metric", "row", "n", "mean", "SD")
+GROUP_TEST_HEAD = (
+    "column", "test", "level", "metric", "first", "second", "n", "difference", "95 % interval", "statistic", "df", "p",
+    "d",
+)  # fmt: skip
 Labels = Mapping[str, str]
 
 
-def people(
+def people_tables(
     summary: Mapping[str, Any], dataset: str, labels: Labels, metrics: Mapping[str, Metric]
-) -> dict[str, list[Cells]]:
-    """Rows of four tables of a data set: means over observers, tests over observers, groups, tests of groups."""
+) -> dict[str, list[Shown]]:
+    """Heading -> tables of a data set: single observers, and groups and conditions; as far as the run has them."""
     mine = {
         kind: [r for r in summary.get(kind, []) if r["dataset"] == dataset]
         for kind in ("observers", "observer_tests", "groups", "group_tests")
     }
-    shown = {row["metric"] for row in mine["observers"]}
-    rows = dict.fromkeys(row["model"] for row in mine["observers"])
-    means = {(row["model"], row["metric"]): row for row in mine["observers"]}
-    chosen = [metric for metric in metrics if metric in shown]
-    return {
-        "metrics": [(metrics[m].heading or m,) for m in chosen],
-        "observers": [(row_name(key, labels), *(_mean(means[key, m]) for m in chosen)) for key in rows],
-        "observer_tests": [_observer_test(row, labels, metrics) for row in mine["observer_tests"]],
-        "groups": [_group(row, labels, metrics) for row in mine["groups"]],
-        "group_tests": [_group_test(row, labels, metrics) for row in mine["group_tests"]],
+    tests = [_observer_test(row, labels, metrics) for row in mine["observer_tests"]]
+    groups = [_group(row, labels, metrics) for row in mine["groups"]]
+    group_tests = [_group_test(row, labels, metrics) for row in mine["group_tests"]]
+    found = {
+        "Observer by observer": [
+            _observers(mine["observers"], labels, metrics),
+            Shown(OBSERVER_TESTS, OBSERVER_HEAD, tests, "observer_tests.csv"),
+        ],
+        "Groups and conditions": [
+            Shown(GROUPS, GROUP_HEAD, groups, "groups.csv", folded=True),
+            Shown(GROUP_TESTS, GROUP_TEST_HEAD, group_tests, "group_tests.csv"),
+        ],
     }
+    return {title: kept for title, tables in found.items() if (kept := [t for t in tables if t.rows])}
+
+
+def _observers(means: list[Mapping[str, Any]], labels: Labels, metrics: Mapping[str, Metric]) -> Shown:
+    cells = {(row["model"], row["metric"]): row for row in means}
+    chosen = [name for name in metrics if any(name == metric for _, metric in cells)]
+    rows = [
+        (row_name(key, labels), str(cells[key, chosen[0]]["n_observers"]), *(_mean(cells[key, m]) for m in chosen))
+        for key in (dict.fromkeys(key for key, _ in cells) if chosen else ())
+    ]
+    return Shown(OBSERVERS, ("", "observers", *(metrics[m].heading or m for m in chosen)), rows, "observers.csv")
 
 
 def group_lines(
@@ -62,7 +100,9 @@ def _words(row: Mapping[str, Any]) -> str:
 
 
 def _mean(row: Mapping[str, Any]) -> str:
-    return f"{number(row['mean'])} ± {number(row['sd'])}"
+    sem = None if row["sd"] is None else row["sd"] / row["n_observers"] ** 0.5
+    interval = bracketed(*mean_interval(row["mean"], sem, row["n_observers"]))
+    return f"{number(row['mean'])} ± {number(row['sd'])}{interval}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -84,7 +124,8 @@ def _observer_test(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str,
 def _group(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:
     name = metrics[row["metric"]].label or row["metric"]
     of = f"{row['by']} ({row['unit']}s)"
-    return of, row["level"], name, row_name(row["model"], labels), str(row["n"]), number(row["mean"]), number(row["sd"])
+    mean = number(row["mean"]) + bracketed(*mean_interval(row["mean"], row["sem"], row["n"]))
+    return of, row["level"], name, row_name(row["model"], labels), str(row["n"]), mean, number(row["sd"])
 
 
 def _group_test(row: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Metric]) -> Cells:

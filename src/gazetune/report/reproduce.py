@@ -17,6 +17,7 @@ from gazetune.errors import InputError
 from gazetune.report.found import Ours, Subject, find
 from gazetune.report.published import Published, published
 from gazetune.report.verdict import WORDS, differences, verdict
+from gazetune.report.words import Shown
 
 FILES = ("reproduce.csv", "reproduce.html")
 COLUMNS = (
@@ -141,6 +142,25 @@ def about(subject: Subject) -> str:
 def in_other_ways(table: pd.DataFrame) -> list[str]:
     """Everything that makes numbers of the run others than the paper's, each once."""
     return list(dict.fromkeys(part for text in table["other"].dropna() for part in text.split("; ") if part))
+
+
+def compact(table: pd.DataFrame) -> Shown:
+    """The results that can be compared, as one table; settings and what was not run are left out."""
+    shown = table[(table["verdict"] != "not run") & (table["judge"] != "setting")]
+    rows = [
+        (
+            *(row["about"], row["id"].split(".", 1)[1], _claim(row) + _cell(row, "paper"), _count(row["paper_n"])),
+            *(_cell(row, "ours"), _count(row["ours_n"]), row["verdict"], row["reason"]),
+        )
+        for row in _records(shown)
+    ]
+    head = ("about", "number", "paper", "n", "ours", "n", "verdict", "why")
+    return Shown("In brackets: 95 % intervals. The rule: docs/reproduce.md.", head, rows)
+
+
+def _claim(row: Mapping[str, Any]) -> str:
+    """The sign before a number of the paper that is a bound, not a value."""
+    return {"above": "> ", "below": "< ", "at_least": "≥ ", "within": "± ", "p": "< "}.get(row["judge"], "")
 
 
 def print_reproduction(subject: Subject, table: pd.DataFrame, console: Console) -> None:

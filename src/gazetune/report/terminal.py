@@ -9,14 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gazetune.report.answer import Asked, answer, as_text
 from gazetune.report.biases import bias_tables
 from gazetune.report.gain import agreement_line
+from gazetune.report.html import EXPLORER
 from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
 from gazetune.report.words import (
     accuracy_lines,
-    answer,
     in_question,
     number,
     p_value,
@@ -54,11 +55,13 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         _print_methods(summary, dataset, labels, console)
         for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
-        console.print(answer(summary, dataset, roles, labels))
+        console.print(as_text(answer(Asked(summary, roles, labels, metrics), dataset)), markup=False)
         console.print(agreement_line(summary, dataset, labels))
     for line in accuracy_lines(summary, labels):
         console.print(line, markup=False)
     _classification(summary, console, {})
+    if (summary["_run"] / EXPLORER).is_file():
+        console.print(f"every image: {summary['_run'] / EXPLORER}", soft_wrap=True)
     console.print(f"report: {summary['_run'] / 'report.html'}", soft_wrap=True)
 
 

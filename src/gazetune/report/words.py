@@ -1,10 +1,38 @@
 """A run's numbers as words and table cells: the same in the terminal and on the page."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from scipy import stats
 
 from gazetune.metrics import Metric
 from gazetune.tables.rows import CEILING, PRIORS, ROWS
+
+NUMERIC = re.compile(r"[<>≥± +\-]*\d*\.?\d")
+IN_BRACKETS = "In brackets: 95 % intervals."
+ALPHA = 0.05  # what is called shown
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as text: what it is of, its headings (the first of a name) and its rows.
+
+    source: the file of the run that holds its numbers and more. folded: whether the page opens it only when asked.
+    """
+
+    kind: ClassVar[str] = "table"
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    source: str = ""
+    folded: bool = False
+
+    def is_text(self, column: int) -> bool:
+        """Whether a column holds words, not numbers: it is then set from the left."""
+        said = [row[column] for row in self.rows if column < len(row) and row[column] not in ("", "–")]
+        return sum(NUMERIC.match(cell) is None for cell in said) * 2 > len(said)
 
 
 def number(value: float | int | str | None, digits: int = 3) -> str:
@@ -76,9 +104,6 @@ def _cell(found: Mapping[str, Any] | None, spread: bool, whole: int) -> str:
     return number(found["mean"]) + (f" ± {number(found['sd'])}" if spread else "") + few
 
 
-COMPARED = ("{} models were compared on the same images; nothing was trained.", "One model; nothing was trained.")
-
-
 def test_between(
     summary: Mapping[str, Any], dataset: str, metric: str, first: str, second: str
 ) -> dict[str, Any] | None:
@@ -109,38 +134,6 @@ def in_question(roles: Mapping[str, str]) -> list[str]:
     return tuned or [key for key, role in roles.items() if role == "other"] or list(roles)
 
 
-def answer(summary: Mapping[str, Any], dataset: str, roles: Mapping[str, str], labels: Mapping[str, str]) -> str:
-    """One paragraph: did alignment rise, was it specific, is it more than the centre, what did it cost."""
-    asked = in_question(roles)
-    reference = next(k for k, role in roles.items() if role == "reference")
-    tuned = asked[0] if asked and roles[asked[0]] == "tuned" else None
-    present = {a["model"] for a in summary["alignment"] if a["dataset"] == dataset}
-    prior = [row for row in PRIORS if row in present][:1]
-    rivals = [reference, *(k for k, role in roles.items() if role == "control"), *prior]
-    sentences = [] if tuned else [COMPARED[len(roles) == 1].format(len(roles))]
-    for model in [tuned] if tuned else asked:
-        for metric, name in (("cc", "CC"), ("sauc", "sAUC")):
-            parts = [_against(summary, dataset, metric, model, rival, labels) for rival in rivals]
-            if any(parts):
-                who = "the tuned model" if tuned else row_name(model, labels)
-                sentences.append(f"{name} of {who}: " + "; ".join(p for p in parts if p) + ".")
-    unmoved = [k for k, t in summary["training"].items() if t["best_step"] == 0 and roles.get(k) == "tuned"]
-    refused = [k for k in unmoved if _all_refused(summary["training"][k])]
-    sentences += [f"{row_name(k, labels)}: {_nothing_kept(summary['training'][k])}" for k in refused]
-    still = [row_name(k, labels) for k in unmoved if k not in refused]
-    if still:
-        sentences.append(
-            f"No step of {', '.join(still)} lowered the validation loss: these weights are the start weights."
-        )
-    right = [a for a in summary.get("accuracy", []) if a["dataset"] == dataset]
-    right = [a for a in right if a.get("head") == right[0].get("head")]  # the first of its heads
-    models = {a["model"]: a for a in right}
-    if tuned in models and reference in models:
-        a, b = models[reference], models[tuned]
-        sentences.append(f"Accuracy on the {a['n']} test images: {a['top1']:.1%} before, {b['top1']:.1%} after.")
-    return " ".join(sentences) or "The tuned model could not be tested against its reference."
-
-
 def accuracy_lines(summary: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     """The accuracy of each training at every evaluation, where it was measured, and what was refused for it."""
     return [
@@ -164,15 +157,17 @@ def _course(state: Mapping[str, Any]) -> str:
     if limit is None:
         return f"{steps}. Nothing was refused for it (no max_accuracy_loss)."
     kept = f"Kept: step {state['best_step']}, at most {limit:g} points below the start."
-    return f"{steps}. {_nothing_kept(state) if _all_refused(state) else kept}"
+    return f"{steps}. {nothing_kept(state) if all_refused(state) else kept}"
 
 
-def _all_refused(state: Mapping[str, Any]) -> bool:
+def all_refused(state: Mapping[str, Any]) -> bool:
+    """Whether every evaluation of a training after its start was refused for its accuracy."""
     refused = state.get("refused", [])
     return bool(refused) and len(refused) == len(state["evaluated"]) - 1
 
 
-def _nothing_kept(state: Mapping[str, Any]) -> str:
+def nothing_kept(state: Mapping[str, Any]) -> str:
+    """Why the start weights are the result, where every evaluation was refused."""
     about = state["accuracy_on"]
     return (
         f"every evaluation after step 0 lost more than {about['max_loss']:g} points of accuracy on {about['name']}, so "
@@ -180,18 +175,30 @@ def _nothing_kept(state: Mapping[str, Any]) -> str:
     )
 
 
-def _against(
-    summary: Mapping[str, Any], dataset: str, metric: str, tuned: str, rival: str, labels: Mapping[str, str]
-) -> str:
-    t = test_between(summary, dataset, metric, tuned, rival)
-    if t is None or t["difference"] is None:
-        return ""
-    name = row_name(rival, labels)
-    change = f"{number(t['mean_first'])} against {number(t['mean_second'])} of {name}"
-    interval = f"95 % interval {number(t['ci_low'])} to {number(t['ci_high'])}"
-    return f"{change} (difference {t['difference']:+.3f}, {interval}, n = {t['n']}, p {_compared(t['p'])})"
+def bracketed(low: float | None, high: float | None, digits: int = 3) -> str:
+    """An interval in brackets on a line of its own, to stand below its value; empty where there is none."""
+    return "" if low is None or low != low else f"\n[{number(low, digits)}, {number(high, digits)}]"
 
 
-def _compared(p: float | None) -> str:
+def mean_interval(mean: float | None, sem: float | None, n: int) -> tuple[float | None, float | None]:
+    """The 95 % t interval of a mean over n images; nothing where there is no SEM."""
+    if mean is None or sem is None or sem != sem or n < 2:
+        return None, None
+    half = float(stats.t.ppf(0.975, n - 1)) * sem
+    return mean - half, mean + half
+
+
+def is_shown(p: float | None) -> bool:
+    """Whether a p value is below ALPHA; one that could not be computed is not."""
+    return p is not None and p == p and p < ALPHA
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
+
+
+def compared(p: float | None) -> str:
+    """`= 0.012` or `< 1e-300`, to stand after a p."""
     text = p_value(p)
     return text.replace("<", "< ") if text.startswith("<") else f"= {text}"
