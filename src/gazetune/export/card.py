@@ -118,6 +118,7 @@ def _done(facts: Facts) -> list[tuple[str, object]]:
     images = facts.summary["datasets"].get(experiment.study.kind, {}).get("images") if facts.summary else None
     shown = ", ".join(f"{n} {split}" for split, n in images.items()) if images else UNKNOWN
     stage = facts.provenance.get("stages", {}).get(f"train/{entry.key}", {})
+    moves = [("statistics of batch norm", "moved by the training batches in the layers that learn; frozen elsewhere")]
     return [
         ("start weights", f"{facts.start.name}; sha256 {stage.get('inputs', {}).get('weights', UNKNOWN)}"),
         ("data", f"{experiment.study.kind}; images: {shown}"),
@@ -129,6 +130,7 @@ def _done(facts: Facts) -> list[tuple[str, object]]:
         ("weight of the attention term", f"{settings.lambda_attention:g}, beside distillation from the frozen start"),
         ("steps", f"{state['step']}; the weights are those of step {_best(facts)} (lowest validation loss)"),
         ("validation loss", f"{number(state['evaluated'].get('0'))} at the start, {number(state['best_loss'])} here"),
+        *(moves if settings.batch_norm_statistics == "moving" else []),
         ("seed", entry.seed),
     ]
 
