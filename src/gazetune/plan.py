@@ -23,6 +23,7 @@ from gazetune.parity.settings import Classification
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
+from gazetune.trackers import require_trackers
 from gazetune.training.batch_norm import moving_norms
 from gazetune.training.settings import Training
 
@@ -78,6 +79,12 @@ def print_plan(
         print(f"also scored on {other}: {source.path or f'missing (--data {other}=PATH)'}")
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
+    if experiment.tracking:
+        print(f"tracking: {', '.join(experiment.tracking)}, in {run.path / 'tracking'}")
+        try:
+            require_trackers(run, experiment.tracking)
+        except InputError as reason:
+            missing.append(str(reason))
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
