@@ -26,6 +26,8 @@ from gazetune.data.synthetic import World, load_synthetic
 from gazetune.errors import InputError
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
+from gazetune.training.batch_norm import learning_norms, statistics_of
+from gazetune.training.checkpoint import keeper
 from gazetune.training.loop import evaluate, tune
 from gazetune.training.objective import objective
 from test_training import Memory, fast, parts_of
@@ -205,6 +207,88 @@ def test_all_but_the_last_stage_is_bit_identical_after_three_steps(kind):
     assert all(".stages.3." in name for name in learnable)
     for name, value in student.model.state_dict().items():  # the buffers, too: statistics of the batch norms
         assert torch.equal(value, before[name]) == (name not in learnable), name
+
+
+def test_statistics_that_move_are_those_of_the_last_stage_and_nothing_else():
+    student, memory = small(), Memory()
+    before = {name: value.clone() for name, value in student.model.state_dict().items()}
+    parts = parts_of(student, n=8)
+    settings = fast(max_steps=3, lambda_attention=0.01, batch_norm_statistics="moving")
+    tune(student, *parts, GRADCAM, settings, 42, memory.keeper)
+    learnable, norms = student.learnable(), learning_norms(student)
+    statistics = statistics_of(norms)
+    # two layers of three convolutions each, and the shortcut; mean, variance and number of batches
+    assert len(norms) == 7 and len(statistics) == 21 and all(".stages.3." in name for name in norms)
+    for name, value in student.model.state_dict().items():  # conv1 to layer3, their statistics, the head
+        assert torch.equal(value, before[name]) == (name not in learnable and name not in statistics), name
+    assert all(int(norm.num_batches_tracked) == 3 for norm in norms.values())
+    assert not any(module.training for module in student.model.modules())
+    assert memory.log[0]["split"] == "validation" and memory.log[0]["distillation"] == 0.0
+    assert memory.log[1]["split"] == "train" and memory.log[1]["distillation"] > 0  # already by the batch
+
+
+def test_running_statistics_by_hand():
+    student, memory = small(), Memory()
+    parts = parts_of(student, n=8)
+    first = student.model.base_model.encoder.stages[3].layers[0].layer[0]
+    norm, seen = first.normalization, []
+    mean, var = norm.running_mean.clone(), norm.running_var.clone()
+    handle = first.convolution.register_forward_hook(lambda *given: seen.append((norm.training, given[-1].detach())))
+    settings = fast(max_steps=1, lambda_attention=0.01, batch_norm_statistics="moving")
+    tune(student, *parts, GRADCAM, settings, 42, memory.keeper)
+    handle.remove()
+    (batch,) = [values for training, values in seen if training]
+    assert len(seen) == 3  # one step between two evaluations
+    np.testing.assert_allclose(norm.running_mean, 0.9 * mean + 0.1 * batch.mean((0, 2, 3)), atol=1e-6)
+    np.testing.assert_allclose(norm.running_var, 0.9 * var + 0.1 * batch.var((0, 2, 3)), rtol=1e-5)  # n - 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_moving_statistics_stopped_and_gone_on_are_the_same_bit_for_bit(precision):
+    how = {"lambda_attention": 0.01, "batch_norm_statistics": "moving", "precision": precision, "evaluate_every": 3}
+    whole, memory = small(), Memory()
+    parts = parts_of(whole, n=12)
+    tune(whole, *parts, GRADCAM, fast(max_steps=6, **how), 7, memory.keeper)
+    first, stopped = small(), Memory()
+    tune(first, *parts, GRADCAM, fast(max_steps=3, **how), 7, stopped.keeper)
+    second, resumed = small(), Memory(stopped.state)
+    assert tune(second, *parts, GRADCAM, fast(max_steps=6, **how), 7, resumed.keeper).step == 6
+    assert stopped.losses() + resumed.losses() == memory.losses()
+    assert [line["loss"] for line in memory.log[-1:]] == [line["loss"] for line in resumed.log[-1:]]
+    theirs = second.model.state_dict()
+    assert all(torch.equal(theirs[name], value) for name, value in whole.model.state_dict().items())
+
+
+def test_moved_statistics_are_in_the_checkpoint(tmp_path):
+    student = small()
+    keep = keeper(Run(tmp_path), "moved", student, "inputs")
+    settings = fast(max_steps=2, lambda_attention=0.01, evaluate_every=2, batch_norm_statistics="moving")
+    parts = parts_of(student, n=8)
+    tune(student, *parts, GRADCAM, settings, 0, keep)
+    keep.save_best()  # whichever step was the best
+    again, saved = load_backbone(tmp_path / "checkpoints/moved/best").model.state_dict(), student.model.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in saved.items())
+    kept = Run(tmp_path).tensors("checkpoints/moved/resume.safetensors")
+    moved = {name: value for name, value in kept.items() if name.startswith("statistics/")}
+    assert len(moved) == 21
+    assert all(torch.equal(value, saved[name.removeprefix("statistics/")]) for name, value in moved.items())
+
+
+def test_statistics_that_are_not_there_cannot_move(monkeypatch, study, capsys):
+    settings = fast(max_steps=1, batch_norm_statistics="moving")
+    for student in (small("convnext"), small_vit()):
+        with pytest.raises(InputError, match="layer norms, which keep no statistics"):
+            tune(student, *parts_of(student, n=2), GRADCAM, settings, 0, Memory().keeper)
+    for options in ((), ("--dry-run", "--no-measure")):
+        assert run_small(monkeypatch, study, "--set", "training.batch_norm_statistics=moving", *options) == 2
+        assert "'training' of the models" in capsys.readouterr().err.replace("`", "'")
+    assert not (study / "run").exists()
+
+
+def test_the_default_is_no_input_of_a_training():
+    assert fast().what_matters() == fast(batch_norm_statistics="frozen").what_matters()
+    assert "batch_norm_statistics" not in fast().what_matters()
+    assert fast(batch_norm_statistics="moving").what_matters()["batch_norm_statistics"] == "moving"
 
 
 def test_tuning_brings_gradcam_nearer_to_people():

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,7 @@ from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
 from gazetune.parity.settings import Classification
 from gazetune.tables.rows import ROWS
+from gazetune.trackers import Tracker
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS
 
@@ -123,7 +124,8 @@ class Experiment(_Frozen):
     images to classify, by name. score_on: other data sets to score the models on, by name. methods:
     attention methods by which every model is scored besides its own; faithfulness: how deletion and insertion are
     then done of each. target: the class that attention methods made of gradients explain: of the frozen start that
-    a model was tuned from (teacher), of the model itself (own), or the image's label.
+    a model was tuned from (teacher), of the model itself (own), or the image's label. tracking: where losses and
+    results are told besides log.jsonl; no result depends on it.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -147,6 +149,7 @@ class Experiment(_Frozen):
     batch_size: int = Field(default=16, gt=0)
     skip_bad: bool = False
     heads: bool = True
+    tracking: Annotated[tuple[Tracker, ...], BeforeValidator(lambda named: _trackers(named))] = ()
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":
@@ -235,6 +238,19 @@ def _pixels(size: Any) -> Any:
     if size is not None and not all(isinstance(side, int) and side > 0 and side is not True for side in sides):
         raise ValueError(f"needed a side in pixels, such as 224, or [height, width], such as [224, 336]; got {size}")
     return size
+
+
+def _trackers(named: Any) -> Any:
+    """Trackers as they may be said: one, several with commas between, or a list; none; each once."""
+    names = [part.strip() for part in named.split(",")] if isinstance(named, str) else named
+    names = [] if names in (None, False, ["none"], [""]) else names
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"needed a tracker or a list of them; got {named!r}")
+    for name in names:
+        _known(str(name), get_args(Tracker), "tracker")
+    if {"wandb", "wandb-online"} <= set(names):
+        raise ValueError("'wandb' keeps everything here and 'wandb-online' sends it; name one of them")
+    return tuple(dict.fromkeys(names))
 
 
 def _known(name: str, known: Any, what: str) -> None:

@@ -13,6 +13,7 @@ from gazetune.experiment import Entry, Experiment
 from gazetune.metrics import Metric
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.run import Run
+from gazetune.training.batch_norm import moving_norms
 
 VERSION = {"gazetune": version("gazetune")}  # what a newer version may do differently is done again
 
@@ -50,7 +51,7 @@ def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
     """The input size of each of the models' weights, each of which is tried on a black image.
 
     Raises InputError for weights that are missing and, where there is a study to attend to, for models whose attention
-    cannot be read and an attention method that does not fit the model.
+    cannot be read, an attention method that does not fit the model, or statistics that shall move and are not there.
     """
     sizes = {}
     for weights in dict.fromkeys(e.model.start for e in experiment.entries() if e.model.maps is None):
@@ -59,6 +60,8 @@ def input_sizes(experiment: Experiment) -> dict[str, tuple[int, int]]:
         looking = experiment.models.values() if experiment.data is not None else ()
         for method in {experiment.method_of(m) for m in looking if m.weights == weights}:
             require_fit(method, backbone, weights)
+        for model in (m for m in experiment.models.values() if m.train and m.weights == weights):
+            moving_norms(backbone, experiment.training_of(model), weights)
         sizes[weights] = backbone.image_size
     return sizes
 

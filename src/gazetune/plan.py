@@ -25,6 +25,8 @@ from gazetune.parity.settings import Classification
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
+from gazetune.trackers import require_trackers
+from gazetune.training.batch_norm import moving_norms
 from gazetune.training.settings import Training
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -65,6 +67,8 @@ def print_plan(
             own = experiment.training_of(entry.model)
             steps = own.steps(counts["train"]) if counts else "?"
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
+            norms = len(moving_norms(backbone, own))
+            print(f"; the statistics of {norms} batch norms move" if norms else "", end="")
             missing += _wrong_folders(own)
         print()
     methods = dict.fromkeys(experiment.method_of(m) for m in experiment.models.values() if m.maps is None)
@@ -73,6 +77,12 @@ def print_plan(
     _print_others(experiment, missing)
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
+    if experiment.tracking:
+        print(f"tracking: {', '.join(experiment.tracking)}, in {run.path / 'tracking'}")
+        try:
+            require_trackers(run, experiment.tracking)
+        except InputError as reason:
+            missing.append(str(reason))
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
@@ -178,6 +188,8 @@ def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbon
         black(backbone)  # whether its attention can be read
         for model in (m for m in experiment.models.values() if m.weights == weights):
             require_fit(experiment.method_of(model), backbone, weights)
+            if model.train:
+                moving_norms(backbone, experiment.training_of(model), weights)
         return backbone
     except InputError as reason:
         missing.append(str(reason))

@@ -14,6 +14,7 @@ from gazetune.explained import classes_of, method_inputs, prepare_classes
 from gazetune.job import Job, data_stages, made_by, on_device
 from gazetune.prepared import Prepared
 from gazetune.provenance import fingerprint
+from gazetune.tracking import followed
 from gazetune.training.checkpoint import keeper, resume_file
 from gazetune.training.loop import tune
 from gazetune.training.loss import Part, teacher_features
@@ -105,7 +106,8 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, beside: dic
     preserve = preserve_with(job, entry, student, beside)
     accuracy = judge(job, beside["accuracy_on"], student) if "accuracy_on" in beside else None
     method = METHODS[job.experiment.method_of(entry.model)]
-    state = tune(student, parts["train"], parts["validation"], method, settings, seed, keep, preserve, accuracy)
+    with followed(job, entry, keep) as keep:
+        state = tune(student, parts["train"], parts["validation"], method, settings, seed, keep, preserve, accuracy)
     about: dict[str, Any] = {"learnable": sum(p.numel() for p in student.learnable().values())}
     about["parameters"] = sum(p.numel() for p in student.model.parameters())
     if "accuracy_on" in beside:

@@ -26,7 +26,7 @@ INPUT_SIZE = 224  # the paper's, where the processor does not say otherwise
 
 
 class ConvolutionalNetwork:
-    """A transformers CNN behind the `Backbone` protocol; always in eval mode: batch norms keep their statistics."""
+    """A transformers CNN behind the `Backbone` protocol; in eval mode, so that batch norms keep their statistics."""
 
     heads = 0
 

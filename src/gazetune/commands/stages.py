@@ -19,6 +19,8 @@ from gazetune.metrics.custom import chosen_metrics
 from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
+from gazetune.trackers import require_trackers
+from gazetune.tracking import track_results
 
 
 def execute(
@@ -43,6 +45,7 @@ def execute(
             f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
             f"has: gazetune run {run.path} --resume), or choose another --output."
         )
+    require_trackers(run, experiment.tracking)
     labelled = _labelled(experiment)
     others = [] if train_only else [other_data(n, source, experiment) for n, source in experiment.score_on.items()]
     if experiment.data is None:
@@ -52,6 +55,7 @@ def execute(
             for name, images in labelled.items():
                 classify(job, name, images, experiment.parity[name])
             pipeline.conclude(job)
+            track_results(job)
         return summary_of(job)
     load = _load_if_there if resume and not regrouped else load_data
     stimuli = load(experiment.study, experiment.skip_bad)
@@ -83,6 +87,7 @@ def execute(
         for name, images in labelled.items():
             classify(job, name, images, experiment.parity[name])
         pipeline.conclude(job)
+        track_results(job)
     return summary_of(job)
 
 

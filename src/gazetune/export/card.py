@@ -129,6 +129,7 @@ def _done(facts: Facts) -> list[tuple[str, object]]:
     explained = f"; explained: {EXPLAINED[experiment.target]}" if METHODS[method].gradient and facts.headed else ""
     beyond = settings.model_dump(include={*BEYOND, *FOLDERS}, exclude_defaults=True)
     also = ", ".join(f"{k} {Path(str(v)).name if k in FOLDERS else v}" for k, v in beyond.items())  # never a path
+    moves = [("statistics of batch norm", "moved by the training batches in the layers that learn; frozen elsewhere")]
     return [
         ("start weights", f"{facts.start.name}; sha256 {stage.get('inputs', {}).get('weights', UNKNOWN)}"),
         ("data", f"{experiment.study.kind}; images: {shown}"),
@@ -141,6 +142,7 @@ def _done(facts: Facts) -> list[tuple[str, object]]:
         *([("beyond the paper (docs/training.md)", also)] if also else []),
         ("steps", f"{state['step']}; the weights are those of step {_best(facts)} (lowest validation loss)"),
         ("validation loss", f"{number(state['evaluated'].get('0'))} at the start, {number(state['best_loss'])} here"),
+        *(moves if settings.batch_norm_statistics == "moving" else []),
         ("seed", entry.seed),
     ]
 

@@ -15,6 +15,7 @@ from gazetune.attention import Method
 from gazetune.backbones import Backbone
 from gazetune.errors import GazetuneError, Interrupted
 from gazetune.progress import say, track
+from gazetune.training.batch_norm import by_the_batch, moving_norms, statistics_of
 from gazetune.training.loss import Part, evaluate, loss_of
 from gazetune.training.objective import Loss
 from gazetune.training.precision import resolved_precision
@@ -49,17 +50,20 @@ def tune(
     row did not lower the validation loss by `min_improvement`. The best weights are those of the lowest validation
     loss; with `accuracy`, of the lowest among the evaluations that lose at most `max_accuracy_loss` points of it.
     A stop by Ctrl-C or SIGTERM saves the state and raises Interrupted; a state found by `keep` is gone on from.
+    Statistics of batch norms that move do so in the steps; every evaluation uses the running ones.
     """
     learnable = student.learnable()
     for name, parameter in student.model.named_parameters():
         parameter.requires_grad_(name in learnable)
     optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay)
-    state = restore(learnable, optimiser, keep) or State()
+    norms = moving_norms(student, settings)
+    statistics = statistics_of(norms)
+    state = restore(learnable, optimiser, statistics, keep) or State()
     last = settings.steps(len(train.rows))
     note: list[str] = []
 
     def save() -> None:
-        keep.save_state(state, tensors_of(learnable, optimiser))
+        keep.save_state(state, tensors_of(learnable, optimiser, statistics))
 
     def look() -> None:
         save()  # an evaluation can take long: what was learnt is safe before it
@@ -82,7 +86,9 @@ def tune(
         saved = time.monotonic()
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
             others = _others(state.step, settings, seed, preserve)
-            keep.log(_step(optimiser, state, loss_of(student, train, index, attend, settings, preserve, others)))
+            with by_the_batch(norms.values()):
+                loss = loss_of(student, train, index, attend, settings, preserve, others)
+            keep.log(_step(optimiser, state, loss))
             if is_due():
                 look()
             elif stop.is_set() or time.monotonic() - saved > settings.checkpoint_seconds:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 Precision = Literal["auto", "fp32", "bf16"]
+Statistics = Literal["frozen", "moving"]
 
 
 class Training(BaseModel):
@@ -18,7 +19,8 @@ class Training(BaseModel):
     Beyond the paper: lambda_logits, lambda_tokens, lambda_l2: weights of what else holds on to the start (its logits,
     its patch tokens, its weights). distil_on: a folder of other photos on which the start is held on to as well.
     max_accuracy_loss: by how many percentage points the weights that are kept may be less often right than the start
-    on the labelled images accuracy_on (a folder of classes, or a CSV of paths and labels).
+    on the labelled images accuracy_on (a folder of classes, or a CSV of paths and labels). batch_norm_statistics: of
+    the batch norms that learn: frozen, or moving by the batches of a training (docs/cnn.md).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class Training(BaseModel):
     distil_on: str | None = None
     max_accuracy_loss: NonNegativeFloat | None = None
     accuracy_on: str | None = None
+    batch_norm_statistics: Statistics = "frozen"
 
     @model_validator(mode="after")
     def _accuracy_of_what(self) -> "Training":
@@ -65,5 +68,5 @@ class Training(BaseModel):
         return paper | self.model_dump(include=set(BEYOND), exclude_defaults=True)
 
 
-BEYOND = ("lambda_logits", "lambda_tokens", "lambda_l2", "max_accuracy_loss")
+BEYOND = ("lambda_logits", "lambda_tokens", "lambda_l2", "max_accuracy_loss", "batch_norm_statistics")
 FOLDERS = ("distil_on", "accuracy_on")

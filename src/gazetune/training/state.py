@@ -33,16 +33,24 @@ class Keeper:
     log: Callable[[dict[str, float | int | str]], None]
 
 
-def tensors_of(learnable: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The learnable weights and what the optimiser keeps of each."""
+def tensors_of(
+    learnable: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, statistics: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The learnable weights, what the optimiser keeps of each, and the statistics that move with them."""
     tensors: dict[str, Tensor] = {f"weight/{name}": parameter for name, parameter in learnable.items()}
+    tensors |= {f"statistics/{name}": value for name, value in statistics.items()}
     for name, parameter in learnable.items():
         tensors |= {f"{key}/{name}": value for key, value in optimiser.state[parameter].items()}
     return tensors
 
 
-def restore(learnable: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, keep: Keeper) -> State | None:
-    """The state that `keep` has, with weights and optimiser set to it; None if it has none."""
+def restore(
+    learnable: Mapping[str, nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    statistics: Mapping[str, Tensor],
+    keep: Keeper,
+) -> State | None:
+    """The state that `keep` has, with weights, optimiser and statistics set to it; None if it has none."""
     found = keep.load_state()
     if found is None:
         return None
@@ -50,6 +58,8 @@ def restore(learnable: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimi
     with torch.no_grad():
         for name, parameter in learnable.items():
             parameter.copy_(tensors.pop(f"weight/{name}"))
+        for name, value in statistics.items():
+            value.copy_(tensors.pop(f"statistics/{name}"))
     for key, value in tensors.items():
         kind, name = key.split("/", 1)
         where = "cpu" if kind == "step" else learnable[name].device
