@@ -1,5 +1,6 @@
 """Photos that somebody drops in: checked before they are decoded, and kept in memory alone."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +16,7 @@ from gazetune.errors import InputError
 MEGABYTES = 20  # of a file
 MEGAPIXELS = 50  # a full-frame camera of today; RGB of it takes 150 MB for a moment
 # what cameras, phones and browsers write; Pillow reads 40 more, some by starting other programs
-KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 WORDS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 SHOWN_PX = 640  # longer side of what the page shows
 
@@ -77,9 +78,11 @@ def photo_of(
 def _size(content: bytes, name: str) -> tuple[int, int]:
     """Width and height as the head of the file says. Raises InputError where it says too much, or nothing."""
     try:
-        with Image.open(BytesIO(content), formats=KINDS) as opened:
-            return opened.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            with Image.open(BytesIO(content), formats=KINDS) as opened:
+                return opened.size
+    except Image.DecompressionBombError:
         raise InputError(f"'{name}' has far more than {MEGAPIXELS} megapixels and is not read.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise InputError(f"'{name}' is not an image that can be read, whatever its name says. Give {WORDS}.") from None
