@@ -169,7 +169,7 @@ def test_method_layer_and_head_are_chosen(page, library, watched):
     assert watched.serious() == []
 
 
-def test_what_is_no_photo_is_refused_in_words(page, tmp_path):
+def test_what_is_no_photo_is_refused_in_words(page, tmp_path, watched):
     good = encoded(drawn(seed=2))
     drop(
         page,
@@ -186,6 +186,7 @@ def test_what_is_no_photo_is_refused_in_words(page, tmp_path):
     drop(page, str(heavy))
     page.get_by_text("exceed the maximum allowed size").first.wait_for()
     assert page.locator(MAPS).count() == 3  # what was shown is still there
+    assert watched.serious() == []
 
 
 def test_an_upload_past_the_page_is_limited_too(server, trained_run):

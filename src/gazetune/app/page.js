@@ -37,4 +37,11 @@
       for (const file of await filesOf(entry)) if (file.type.startsWith("image/")) carried.items.add(file);
     target.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: carried }));
   }, true);
+  // Gradio's passing messages are a button with a button inside, which no screen reader can make sense of
+  new MutationObserver(() => {
+    for (const head of document.querySelectorAll(".toast-header[role=button]")) {
+      head.removeAttribute("role");
+      head.removeAttribute("tabindex");
+    }
+  }).observe(document.body, { childList: true, subtree: true });
 }
