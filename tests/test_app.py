@@ -186,6 +186,7 @@ def test_what_is_no_photo_is_refused_in_words(page, tmp_path, watched):
     drop(page, str(heavy))
     page.get_by_text("exceed the maximum allowed size").first.wait_for()
     assert page.locator(MAPS).count() == 3  # what was shown is still there
+    page.wait_for_function("getComputedStyle(document.querySelector('.toast-body')).opacity == 1")  # it fades in
     assert watched.serious() == []
 
 
@@ -287,3 +288,19 @@ def _listens_on(port):
     """The addresses, in hex, that a process here listens on at this port (Linux)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {p[1].split(":")[0] for p in lines if p[3] == "0A" and int(p[1].split(":")[1], 16) == port}
+
+
+def test_a_folder_is_dropped(page, tmp_path, library):
+    (tmp_path / "photos" / "inside").mkdir(parents=True)
+    content = encoded(drawn(seed=20))
+    (tmp_path / "photos" / "inside" / "scene.png").write_bytes(content)
+    (tmp_path / "photos" / "notes.txt").write_text("passed over: the system knows it for text")
+    box = page.locator("#gt-drop").bounding_box()
+    carried = {"items": [], "files": [str(tmp_path / "photos")], "dragOperationsMask": 1}
+    system = page.context.new_cdp_session(page)
+    for step in ("dragEnter", "dragOver", "drop"):
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        system.send("Input.dispatchDragEvent", {"type": step, "data": carried, **place})
+    page.wait_for_selector(MAPS)
+    assert shown(page) == expected(library, content)
+    assert page.locator("#gt-said").inner_text().strip() == ""
