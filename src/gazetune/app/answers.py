@@ -11,7 +11,7 @@ from torch import Tensor
 from gazetune.app.models import Asked
 from gazetune.attention import METHODS
 from gazetune.attention.extract import forward
-from gazetune.maps import upsampled
+from gazetune.maps import min_max, upsampled
 
 OWN = "own"  # the method of each model as in the run
 TOP = 5
@@ -96,10 +96,8 @@ def every_head(asked: Asked, photo: UInt8[np.ndarray, "height width 3"]) -> Floa
     """
     with torch.no_grad():
         output = asked.backbone(_batch(asked, photo), attention="cls")
-    rows = torch.stack([layer[0, :, output.prefix :].double().cpu() for layer in output.attention]).numpy()
-    low, high = rows.min(axis=2, keepdims=True), rows.max(axis=2, keepdims=True)
-    scaled = (rows - low) / np.where(high > low, high - low, np.nan)
-    return scaled.reshape(*rows.shape[:2], *output.grid)
+    rows = torch.stack([layer[0, :, output.prefix :].double().cpu() for layer in output.attention])
+    return min_max(rows.view(-1, *output.grid)).view(*rows.shape[:2], *output.grid).numpy()
 
 
 def _method(asked: Asked, reading: Reading) -> str:

@@ -92,18 +92,21 @@ def _readings(live: Live) -> dict[str, Any]:
     """The controls that say how attention is read and shown."""
     layers = max(asked.layers for asked in live.asked)
     heads = max(asked.backbone.heads for asked in live.asked)
-    numbers: Callable[[int], list[tuple[str, int]]] = lambda n: [(str(i), i) for i in range(1, n + 1)]  # noqa: E731
     methods = [(label, name) for name, label in ask.methods_of(live).items()]
     parts: dict[str, Any] = {"method": gr.Dropdown(methods, value=OWN, label="Attention method", elem_id="gt-method")}
     with gr.Row():
-        parts["layer"] = gr.Dropdown([("all", 0), *numbers(layers)], value=0, label="Layer", visible=layers > 0,
+        parts["layer"] = gr.Dropdown([("all", 0), *_numbers(layers)], value=0, label="Layer", visible=layers > 0,
                                      min_width=100, elem_id="gt-layer")  # fmt: skip
-        parts["head"] = gr.Dropdown([("mean", 0), *numbers(heads)], value=0, label="Head", visible=layers > 0,
+        parts["head"] = gr.Dropdown([("mean", 0), *_numbers(heads)], value=0, label="Head", visible=layers > 0,
                                     min_width=100, interactive=False, elem_id="gt-head")  # fmt: skip
     parts["opacity"] = gr.Slider(0, 100, OPACITY, step=1, label="Opacity of the map, %", elem_id="gt-opacity")
     parts["download"] = gr.Button("Download these maps", size="sm", elem_id="gt-download")
     parts["all"] = gr.Button("Download the maps of all my photos", size="sm", visible=False, elem_id="gt-all")
     return parts
+
+
+def _numbers(n: int) -> list[tuple[str, int]]:
+    return [(str(i), i) for i in range(1, n + 1)]
 
 
 def _wire_pictures(live: Live, sessions: Sessions, uploads: Path, parts: Mapping[str, Any]) -> None:

@@ -56,8 +56,8 @@ def serve(
         page = build(live, Path(uploads))
         try:
             page.launch(
-                server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, inbrowser=False,
-                max_file_size=f"{MEGABYTES}mb", show_error=False, footer_links=[], run_history=False,
+                server_name=_shown(host), server_port=port, share=False, quiet=True, prevent_thread_lock=True,
+                max_file_size=f"{MEGABYTES}mb", inbrowser=False, show_error=False, footer_links=[], run_history=False,
                 enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, app_kwargs=_only(host), **look(),
             )  # fmt: skip
             say(f"{len(live.asked)} models of '{path}' are waiting at http://{_shown(host)}:{port} (Ctrl-C ends)")

@@ -16,14 +16,15 @@ from gazetune.app.study import People
 from gazetune.figures.style import MAP
 from gazetune.metrics import Metric
 
+EMPTY = '<p class="gt-empty">Drop in a photo, or choose one of the run&#x27;s test images.</p>'
+
 Shade = Float32[np.ndarray, "height width"] | Float64[np.ndarray, "height width"]
 
 
 def png(shade: Shade) -> bytes:
     """A map of 0..1 as PNG in the colours of every figure (cividis), one byte a pixel."""
     levels = np.round(shade.clip(0, 1) * 255).astype(np.uint8)
-    image = Image.fromarray(levels, "L").convert("P")
-    image.putdata(levels.ravel())
+    image = Image.fromarray(levels)
     image.putpalette((np.array(colormaps[MAP](range(256)))[:, :3] * 255).round().astype(np.uint8).tobytes())
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
@@ -160,9 +161,6 @@ def _number(value: float) -> str:
 
 def _data(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-EMPTY = '<p class="gt-empty">Drop in a photo, or choose one of the run&#x27;s test images.</p>'
 
 
 def heading(run: str, models: Sequence[str], silent: Mapping[str, str]) -> str:
