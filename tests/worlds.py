@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -37,6 +38,29 @@ def write_study(folder, n=12, seed=0, size=(64, 48), rows_per_image=20, **column
         writer = csv.DictWriter(opened, fieldnames=list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
+    return folder
+
+
+def small_study(folder):
+    """A study of 24 images, an experiment on it (small.yaml), and weights; returns the folder."""
+    write_study(
+        folder / "study", n=24, label=lambda i: "abc"[i % 3], split=lambda i: ["train", "validation", "test"][i % 3]
+    )
+    small_vit().save(folder / "weights")
+    experiment = {
+        "name": "small",
+        "data": {"kind": "table", "path": str(folder / "study"), "split": {"rule": "given"}},
+        "models": {
+            "before": {"weights": str(folder / "weights"), "train": "none"},
+            "after": {"weights": str(folder / "weights"), "train": True, "targets": "true_pairs"},
+            "shuffled": {"weights": str(folder / "weights"), "train": True, "targets": "shuffled"},
+        },
+        "reference": "before",
+        "map_size": 64,
+        "human": {"sigma_px": 4.0},
+        "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(experiment))
     return folder
 
 

@@ -303,6 +303,21 @@ def parity(
     _show(summary, as_json, print_classification)
 
 
+@app.command(name="app", epilog="Example: gazetune app runs/osie-s42")
+def live_page(
+    run: Annotated[Path, typer.Argument(help="A run directory with models.")],
+    host: Annotated[str, typer.Option(help="Another address opens the page to others: no password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
+    device: Device = "auto",
+    allow_code: AllowCode = False,
+    debug: Debug = False,
+) -> None:
+    """Drop in a photo: where every model of a run looks and what it says, side by side; a page on this computer."""
+    from gazetune.app.server import serve
+
+    serve(run, host, port, device, allow_code)
+
+
 @app.command(epilog="Example: gazetune export runs/osie-s42 --model tuned --to tuned-vit --onnx")
 def export(
     run: Annotated[Path, typer.Argument(help="A run directory with trained models.")],
