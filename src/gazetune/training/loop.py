@@ -53,7 +53,7 @@ def tune(
     learnable = student.learnable()
     for name, parameter in student.model.named_parameters():
         parameter.requires_grad_(name in learnable)
-    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     state = restore(learnable, optimiser, keep) or State()
     last = settings.steps(len(train.rows))
     note: list[str] = []

@@ -1,7 +1,7 @@
 """The loss of images: what student and teacher say of them, put into the objective; its mean over a split."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def teacher_features(
     with torch.no_grad(), autocast(device, settings.precision):
         for start in track(starts, "teacher", total=len(starts)):
             images = batch_of(pixels, rows[start : start + settings.batch_size], device)
-            features.append(teacher(images).feature.float().cpu())
+            features.append(teacher(images, "read").feature.float().cpu())
     return torch.cat(features)
 
 
@@ -59,6 +59,8 @@ def loss_of(
     """The objective on these images of a split; `others`: positions of the other photos that are held on to as well."""
     device = next(student.model.parameters()).device
     images = batch_of(part.pixels, part.rows[index], device)
+    if settings.lambda_tokens and attend.keeps == "read":
+        attend = replace(attend, keeps="mean")  # with every token of the last block
     with autocast(device, settings.precision):
         output = attend.forward(student, images)
     teacher = part.teacher[torch.from_numpy(index)].to(device)
