@@ -8,13 +8,14 @@ from typing import Any
 import jinja2
 import matplotlib as mpl
 import numpy as np
+from jaxtyping import Int
 
 from gazetune.figures.style import DIFFERENCE, MAP
 from gazetune.metrics import Metric
 from gazetune.prepared import Prepared, load_prepared
 from gazetune.report.explorer_maps import stored_fixations, stored_maps
 from gazetune.report.explorer_table import explorer_table
-from gazetune.report.thumbnails import picture_name, shown_rows, thumbnails_from_cache
+from gazetune.report.thumbnails import MOST_IMAGES, picture_name, shown_rows, thumbnails_from_cache
 from gazetune.run import SUMMARY, Json, Run
 
 PAGE = "explorer_page"  # the folder of this package with the page's parts
@@ -31,6 +32,7 @@ def write_explorer(
     metrics: Mapping[str, Metric],
     sizes: Collection[Size],
     pictures: Collection[str] = (),
+    most: int = MOST_IMAGES,
 ) -> list[str]:
     """Write explorer.html and its data in explorer/: of every data set a table, maps and fixations as scripts.
 
@@ -40,6 +42,7 @@ def write_explorer(
         run: with tables made. scored: data set -> the files that its scoring wrote; no page without any.
         roles, labels: of each model, by key. sizes: of the decoded photos (height, width).
         pictures: small photos that lie in the run already; a data set without any gets them from its decoded photos.
+        most: images of a data set; of more, so many are shown, evenly chosen, which the page says.
     """
     if not scored:
         return []
@@ -48,10 +51,10 @@ def write_explorer(
         test = load_prepared(run, name, sizes)
         held = {p for p in pictures if p.startswith(f"explorer/{name}/")}
         if not held and sizes:
-            made = thumbnails_from_cache(run, test, max(sizes))
+            made = thumbnails_from_cache(run, test, max(sizes), most)
             written += made
             held = set(made)
-        names, about = _dataset(run, test, files, labels, metrics, held)
+        names, about = _dataset(run, test, shown_rows(test.table["split"], most), files, labels, metrics, held)
         written += names
         datasets.append(about)
     about = {"run": run.json(SUMMARY)["experiment"], "datasets": datasets, "roles": dict(roles)}
@@ -61,13 +64,17 @@ def write_explorer(
 def _dataset(
     run: Run,
     test: Prepared,
+    tested: Int[np.ndarray, " tested"],
     files: Collection[str],
     labels: Mapping[str, str],
     metrics: Mapping[str, Metric],
     pictures: Collection[str],
 ) -> tuple[list[str], dict[str, Json]]:
-    """The three files of a data set, and what the page must know of it before they are loaded."""
-    tested, usable = shown_rows(test.table["split"]), test.rows("test")
+    """The three files of a data set, and what the page must know of it before they are loaded.
+
+    tested: positions of the test images to show, whether they can be used or not.
+    """
+    usable = test.rows("test")
     rows = tested[np.isin(tested, usable)]
     table = explorer_table(run, test, rows, files, labels, metrics)
     table["pictures"] = [name if (name := picture_name(test.name, row)) in pictures else "" for row in rows.tolist()]

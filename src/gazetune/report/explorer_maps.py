@@ -14,10 +14,11 @@ from gazetune.attention.extract import READY, open_maps, read_maps
 from gazetune.maps import Points, densities, min_max
 from gazetune.metrics.score import Index, Maps, by_batch
 from gazetune.prepared import Prepared
+from gazetune.report.thumbnails import FEW
 from gazetune.run import Json, Run
 from gazetune.tables.rows import HUMAN, maps_folder
 
-DENSITY_SIDE = 32  # cells of the human maps and of ready-made ones: 7 pixels of 224, half of the paper's sigma
+SIDE, SIDE_OF_FEW = 32, 56  # cells of human and ready-made maps: 7 and 4 pixels of 224; the paper's sigma is 15
 MOST_POINTS, LEAST_POINTS = 1_500_000, 300  # fixations in all; and of one image, that are always kept
 CELLS = 256  # a side of the grid that fixations are kept on, at most
 
@@ -42,7 +43,7 @@ def stored_maps(run: Run, test: Prepared, rows: Int[np.ndarray, " shown"], keys:
     """The map of humans and of each model (by key) on these images: `grid` [height, width], `data`, `missing`.
 
     rows: positions of the images in the data set. Patch grids are kept as they are; human and ready-made maps as means
-    over DENSITY_SIDE x DENSITY_SIDE cells. Data: base64 of bytes, image by image.
+    over `coarse_side` x `coarse_side` cells. Data: base64 of bytes, image by image.
     """
     place = {row: i for i, row in enumerate(test.rows("test").tolist())}
     index = np.array([place[row] for row in rows.tolist()], dtype=np.int64)
@@ -62,8 +63,14 @@ def _at(maps: Maps, index: Index, part: Index) -> Float[Tensor, "batch height wi
 
 
 def _coarse(maps: Maps, n: int) -> Float[Tensor, "image side side"]:
-    parts = by_batch(lambda index: adaptive_avg_pool2d(maps(index), DENSITY_SIDE), n)
-    return torch.cat([torch.zeros(0, DENSITY_SIDE, DENSITY_SIDE), *parts])
+    side = coarse_side(n)
+    parts = by_batch(lambda index: adaptive_avg_pool2d(maps(index), side), n)
+    return torch.cat([torch.zeros(0, side, side), *parts])
+
+
+def coarse_side(n: int) -> int:
+    """The side of the grid on which human and ready-made maps of n images are kept."""
+    return SIDE_OF_FEW if n <= FEW else SIDE
 
 
 def _stored(grids: Float[Tensor, "image height width"]) -> dict[str, Json]:
@@ -71,15 +78,17 @@ def _stored(grids: Float[Tensor, "image height width"]) -> dict[str, Json]:
     return {"grid": list(steps.shape[1:]), "data": text_of(steps), "missing": missing}
 
 
-def stored_fixations(test: Prepared, rows: Int[np.ndarray, " shown"]) -> dict[str, Json]:
+def stored_fixations(
+    test: Prepared, rows: Int[np.ndarray, " shown"], most: int = MOST_POINTS, least: int = LEAST_POINTS
+) -> dict[str, Json]:
     """The fixations on these images: their cells on a `cells` x `cells` grid, and whose each is.
 
-    Where there are more than MOST_POINTS in all, at most their share of each image (LEAST_POINTS at least), evenly
-    chosen in the order of the data; `counted` says how many there are.
+    Of each image at most its share of `most` (and `least`, if that is more), evenly chosen in the order of the data;
+    `counted` says how many there are.
     """
     points = test.points.take(rows)
     counted = np.diff(points.offsets)
-    keep = _thinned(points, max(LEAST_POINTS, MOST_POINTS // max(len(rows), 1)))
+    keep = _thinned(points, max(least, most // max(len(rows), 1)))
     cells = min(points.size, CELLS)
     row, column = (
         (axis[keep].astype(np.int64) * cells // points.size).astype(np.uint8) for axis in (points.row, points.column)

@@ -65,7 +65,7 @@ def _number(kind: str, of: str, values: pd.Series) -> list[dict[str, Json]]:
 
 
 def _scores(
-    scores: pd.DataFrame, images: Sequence[str], keys: Sequence[str], metrics: Sequence[str]
+    scores: pd.DataFrame, images: list[str], keys: Sequence[str], metrics: Sequence[str]
 ) -> list[dict[str, Json]]:
     found = []
     for key, part in scores[scores["key"].isin(keys)].groupby("key", sort=False):
@@ -75,7 +75,7 @@ def _scores(
     return found
 
 
-def _gains(run: Run, name: str, images: Sequence[str]) -> tuple[list[tuple[str, str]], list[dict[str, Json]]]:
+def _gains(run: Run, name: str, images: list[str]) -> tuple[list[tuple[str, str]], list[dict[str, Json]]]:
     """The pairs of models whose gain is in gains.csv, and its columns."""
     if "correlations" not in run.json(SUMMARY):  # else a gains.csv that lies there is of other settings
         return [], []
@@ -92,7 +92,7 @@ def _pair(first: str, second: str, labels: Mapping[str, str]) -> dict[str, str]:
     return {"id": BETWEEN.join((first, second)), "first": first, "second": second, "label": " − ".join(names)}  # noqa: RUF001
 
 
-def _consistency(run: Run, name: str, images: Sequence[str], files: Collection[str]) -> list[dict[str, Json]]:
+def _consistency(run: Run, name: str, images: list[str], files: Collection[str]) -> list[dict[str, Json]]:
     if f"scores/{name}-consistency.csv" not in files:
         return []
     table = run.table(f"scores/{name}-consistency").set_index("image").reindex(images)
@@ -110,7 +110,7 @@ def _heading(kind: str, metrics: Mapping[str, Metric]) -> str:
     return metrics[kind].heading or kind
 
 
-def _reasons(scores: pd.DataFrame, images: Sequence[str], keys: Sequence[str]) -> dict[str, dict[str, str]]:
+def _reasons(scores: pd.DataFrame, images: list[str], keys: Sequence[str]) -> dict[str, dict[str, str]]:
     """Why a row has no score on an image: key -> position of the image -> reason."""
     place = {image: i for i, image in enumerate(images)}
     known = scores[scores["key"].isin(keys) & scores["reason"].notna() & scores["image"].isin(place)]
@@ -133,7 +133,7 @@ def _classes(test: Prepared, table: pd.DataFrame) -> dict[str, Json]:
     return {"classes": _codes(labels.map(lambda label: test.classes[label] if label >= 0 else None))}
 
 
-def _objects(run: Run, name: str, images: Sequence[str], files: Collection[str]) -> dict[str, Json]:
+def _objects(run: Run, name: str, images: list[str], files: Collection[str]) -> dict[str, Json]:
     """The categories of each image's objects, whether any is (in)animate, and whether any is small, medium or large.
 
     Sizes by COCO's bounds, as in the analysis of object size. Empty where the data set has no objects.
@@ -166,7 +166,7 @@ def _objects(run: Run, name: str, images: Sequence[str], files: Collection[str])
 
 
 def _answers(
-    run: Run, name: str, images: Sequence[str], files: Collection[str], labels: Mapping[str, str]
+    run: Run, name: str, images: list[str], files: Collection[str], labels: Mapping[str, str]
 ) -> dict[str, dict[str, Json]]:
     """Of each model that classified the images with a head of its own: `correct` (1, 0 or - an image), and `said`."""
     if f"scores/{name}-predictions.csv" not in files:
@@ -179,7 +179,9 @@ def _answers(
         known = part["correct"].notna()
         if not known.any():
             continue
-        marks = ["-" if not k else "1" if c in (True, "True") else "0" for k, c in zip(known, part["correct"], strict=True)]
+        marks = [
+            "-" if not k else "1" if c in (True, "True") else "0" for k, c in zip(known, part["correct"], strict=True)
+        ]
         found[key] = {"correct": "".join(marks), "said": _codes(_named(run, name, key, part["top1"]))}
     return found
 

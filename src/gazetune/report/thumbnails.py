@@ -66,7 +66,7 @@ def write_thumbnails(run: Run, stimuli: Stimuli, parts: Collection[Part]) -> lis
     return _write(run, stimuli.name, rows, stimuli.pixels, lambda i: (int(stimuli.width[i]), int(stimuli.height[i])))
 
 
-def thumbnails_from_cache(run: Run, test: Prepared, size: tuple[int, int]) -> list[str]:
+def thumbnails_from_cache(run: Run, test: Prepared, size: tuple[int, int], most: int = MOST_IMAGES) -> list[str]:
     """The same from the photos decoded for a model, (height, width): for a run whose data set is not at hand.
 
     None where the decoded photos were deleted.
@@ -74,7 +74,7 @@ def thumbnails_from_cache(run: Run, test: Prepared, size: tuple[int, int]) -> li
     if not run.file(decoded_name(test.name, size)).is_file():
         return []
     usable, decoded = set(test.rows("test").tolist()), test.pixels(size)
-    rows = [i for i in shown_rows(test.table["split"]).tolist() if i in usable]
+    rows = [i for i in shown_rows(test.table["split"], most).tolist() if i in usable]
     sides = test.table[["width", "height"]].to_numpy()
 
     def pixels(row: int) -> UInt8[np.ndarray, "height width 3"]:

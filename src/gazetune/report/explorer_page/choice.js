@@ -11,7 +11,7 @@ function atFirst() {
   const first = models.find((key) => about.roles[key] === "tuned") ?? models.find((key) => about.roles[key] === "other") ?? models[0];
   const kind = table.measures[0]?.kind ?? "name";
   return {
-    data: about.datasets[0].name, image: "", left: "human", right: first, wipe: 50, opacity: 65, observer: "",
+    data: about.datasets[0].name, image: "", left: "human", right: first, wipe: 50, opacity: 60, observer: "",
     kind, of: gain ? table.pairs[0].id : ofs(kind)[0]?.id ?? "", order: "down",
     ...Object.fromEntries(FILTERS.map((name) => [name, ""])), picked: "",
   };

@@ -84,6 +84,7 @@ function markRows() {
   else list.removeAttribute("aria-activedescendant");
   document.getElementById("pick").checked = picked.has(imageNow());
   const filtered = FILTERS.filter((name) => state[name]).length;
+  document.getElementById("all").hidden = !filtered;
   document.getElementById("filtered").textContent = filtered ? `(${filtered} on)` : "";
   const some = shown.length === table.images.length ? `${shown.length.toLocaleString("en")} images` : `${shown.length.toLocaleString("en")} of ${table.images.length.toLocaleString("en")} images`;
   document.getElementById("shown").textContent = picked.size ? `${some}, ${picked.size.toLocaleString("en")} picked` : some;

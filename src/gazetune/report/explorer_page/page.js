@@ -177,6 +177,7 @@ function listen() {
     const image = shown[Number(row.dataset.place)];
     if (event.target.closest(".box")) pick(image, !picked.has(image));
     else show(image, true);
+    if (!event.target.closest(".box") && matchMedia("(max-width: 820px)").matches) at("viewer").scrollIntoView();
   });
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", () => {

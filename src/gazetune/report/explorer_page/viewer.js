@@ -148,12 +148,13 @@ function drawNumbers() {
   const metrics = table.measures.filter((m) => !["gain", "consistency", "n_observers"].includes(m.kind));
   const whole = element("table"), head = element("tr"), body = element("tbody"), answered = Object.keys(answers).length > 0;
   const title = (text) => Object.assign(element("th", "", text), { scope: "col" });
-  head.append(title("Scores"), ...metrics.map((m) => title(m.label)), ...(answered ? [title("Answer")] : []));
+  head.append(title("Scores"), ...(answered ? [Object.assign(title("Answer"), { className: "text" })] : []), ...metrics.map((m) => title(m.label)));
   for (const key of of) {
     const line = element("tr"), values = metrics.map((m) => numberOf(m.kind, key, image));
     if (values.every((v) => v !== v) && !answers[key]) continue;
-    line.append(Object.assign(element("th", "", table.rows[key]), { scope: "row" }), ...values.map((v) => element("td", "", shownValue(v))));
-    if (answered) line.append(element("td", "", image < 0 ? "" : answerText(answers[key], image)));
+    line.append(Object.assign(element("th", "", table.rows[key]), { scope: "row" }));
+    if (answered) line.append(element("td", "text", image < 0 ? "" : answerText(answers[key], image)));
+    line.append(...values.map((v) => element("td", "", shownValue(v))));
     body.append(line);
   }
   const top = element("thead");
@@ -177,7 +178,7 @@ function drawFacts() {
     if (n === n) found.push(`${n} observers${agree === agree ? `, consistency ${agree.toFixed(2)}` : ""}`);
     for (const pair of table.pairs) {
       const gain = numberOf("gain", pair.id, image);
-      if (gain === gain) found.push(`gain ${pair.label}: ${gain > 0 ? "+" : ""}${gain.toFixed(3)}`);
+      if (gain === gain) found.push(`gain ${pair.label}: ${gain > 0 ? "+" : ""}${gain.toFixed(2)}`);
     }
   }
   at("facts").textContent = found.join(" · ") || "\u00a0";
