@@ -2,8 +2,8 @@
 
     python bench/explorer.py [--images 5000] [--keep FOLDER]
 
-Scenes, fixations and objects are the generated world's; the maps and scores of three models are random numbers, for
-their values cost nothing. Needs Chromium and playwright (extra `test`). Prints a Markdown table.
+Scenes, fixations and objects are the generated world's, the photos decoded for a model of 224 pixels; the maps and
+scores of three models are random numbers. Needs Chromium and playwright (extra `test`). Prints a Markdown table.
 """
 
 import argparse
@@ -21,14 +21,14 @@ import pandas as pd
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from gazetune.data.decoded import decode
 from gazetune.data.silhouettes import ANIMATE, CLASSES
 from gazetune.data.stimuli import Stimuli
 from gazetune.data.synthetic import World, load_synthetic, scene
 from gazetune.maps import Human
 from gazetune.metrics import METRICS
-from gazetune.prepared import load_prepared, prepare_points
+from gazetune.prepared import decoded_name, prepare_points, unreadable_name
 from gazetune.report.explorer import write_explorer
-from gazetune.report.thumbnails import write_thumbnails
 from gazetune.run import SUMMARY, Run
 from gazetune.tables.biases import objects_name
 from gazetune.tables.gain import gain_tables
@@ -37,7 +37,7 @@ from gazetune.tables.rows import HUMAN, keyed, maps_folder
 MODELS = {"baseline": None, "tuned": 42, "control": 42}
 ROLES = {"baseline": "reference", "tuned-s42": "tuned", "control-s42": "control"}
 LABELS = {"baseline": "baseline", "tuned-s42": "tuned", "control-s42": "control"}
-NAME, GRID, REPEATS = "synthetic", 14, 5
+NAME, GRID, SIZE, REPEATS = "synthetic", 14, (224, 224), 5
 
 RESORT = """async ([id, value]) => {
   const painted = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
@@ -98,6 +98,8 @@ def write_run(run: Run, world: World, stimuli: Stimuli) -> dict[str, list[str]]:
     )
     gained = gain_tables(keyed(scores), agree, {NAME: pd.DataFrame(columns=["image", "category"], dtype=str)}, ROLES)
     run.write_table("gains", gained["gains"])
+    decode(stimuli, SIZE, run.file(decoded_name(NAME, SIZE)), False, np.ones(n, dtype=bool))
+    run.write_json(unreadable_name(NAME, SIZE), {})
     run.write_json(SUMMARY, {"experiment": f"{n:,} generated images", "correlations": []})
     return {NAME: [f"scores/{NAME}-{part}.csv" for part in ("consistency", "predictions", "contrasts")]}
 
@@ -162,14 +164,15 @@ def main() -> None:
     run, world = Run(folder), World(images=asked.images)
     stimuli = load_synthetic(world)
     scored = write_run(run, world, stimuli)
-    drawn = seconds(lambda: [stimuli.pixels(i) for i in range(200)]) / 200 * len(stimuli)
-    pictures: list[str] = []
-    photos = seconds(lambda: pictures.extend(write_thumbnails(run, stimuli, ("test",) * len(stimuli))))
-    load_prepared(run, NAME, [])
-    page = seconds(lambda: write_explorer(run, scored, ROLES, LABELS, METRICS, [], pictures))
+    written: list[str] = []
+    busy = time.process_time()
+    build = seconds(lambda: written.extend(write_explorer(run, scored, ROLES, LABELS, METRICS, [SIZE])))
+    busy = time.process_time() - busy
+    pictures = [name for name in written if name.endswith(".jpg")]
+    again = seconds(lambda: write_explorer(run, scored, ROLES, LABELS, METRICS, [SIZE], pictures))
     rows = [
-        ("small photos (drawing the scenes themselves, on one core)", f"{photos:.1f} s ({drawn:.1f} s)"),
-        ("tables, maps, fixations and page", f"{page:.1f} s"),
+        ("built", f"{build:.1f} s ({busy:.1f} s of processor time)"),
+        ("of that without the small photos", f"{again:.1f} s"),
     ]
     files = [run.file("explorer.html"), *sorted(run.file("explorer").glob("*.js"))]
     sizes = {path.name: path.stat().st_size / 1e6 for path in files}

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import pearsonr
 
+from gazetune.attention.ready import write_ready
 from gazetune.data.synthetic import World, load_synthetic
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.prepared import Prepared
 from gazetune.report.explorer import script_json
-from gazetune.report.explorer_maps import coarse_side, quantised, stored_fixations, text_of
+from gazetune.report.explorer_maps import coarse_side, quantised, stored_fixations, stored_maps, text_of
 from gazetune.report.thumbnails import long_side_px, shown_rows, thumbnail
+from gazetune.run import Run
 
 
 def opened(jpeg):
@@ -115,6 +117,23 @@ def test_many_fixations_are_thinned_evenly_and_counted(world):
     chosen = start + np.round(np.linspace(0, stop - start - 1, 5)).astype(int)
     np.testing.assert_array_equal(numbers(stored["row"], "u1")[:5], world.points.row[chosen])
     assert numbers(stored["counted"], "<u4")[0] == stop - start
+
+
+def test_ready_made_maps_are_kept_as_means_of_cells_and_missing_ones_named(world, tmp_path):
+    made = np.random.default_rng(0).random((2, 224, 224)).astype(np.float32)
+    files = {}
+    for values, image in zip(made, ("scene-00001", "scene-00005"), strict=True):
+        files[image] = tmp_path / f"{image}.npy"
+        np.save(files[image], values)
+    run, ids = Run(tmp_path / "run"), world.table["image"].iloc[world.rows("test")].tolist()
+    write_ready(run, "attention/synthetic/theirs", "", files, ids, 224, skip_bad=True)
+    stored = stored_maps(run, world, np.array([3, 5]), ["theirs"])  # of three test images the last two
+    assert stored["theirs"]["missing"] == [0] and stored["theirs"]["grid"] == [56, 56]
+    means = made[1].reshape(56, 4, 56, 4).mean(axis=(1, 3))
+    want = np.round((means - means.min()) / (means.max() - means.min()) * 255)
+    kept = numbers(stored["theirs"]["data"], "u1").reshape(2, 56, 56)
+    assert np.abs(kept[1] - want).max() <= 1 and not kept[0].any()
+    assert stored["human"]["missing"] == []
 
 
 def test_no_image_gives_empty_columns(world):

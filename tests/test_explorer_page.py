@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+from pathlib import Path
 from urllib.parse import urlencode
 
 import matplotlib as mpl
@@ -189,7 +190,7 @@ def test_the_csv_holds_the_picked_rows_and_no_formula(run, look):
     with page.expect_download() as started:
         page.click("#csv")
     assert started.value.suggested_filename == "small-table.csv"
-    text = open(started.value.path(), newline="").read()
+    text = Path(started.value.path()).read_text("utf-8")
     got = pd.read_csv(io.StringIO(text)).set_index("image")
     assert sorted(got.index) == sorted(["'=1+2.png", "'-dash.png", "a,b.png"])
     assert not re.search(r"(^|,)\"?[=+@]", text) and ",-dash" not in text  # numbers may be below 0
@@ -241,7 +242,7 @@ def test_maps_are_drawn_in_cividis_and_differences_on_a_scale_centred_on_0(run, 
             want = np.round(np.array(mpl.colormaps[colours](np.linspace(0, 1, 256)[shade])) * 255)
             assert np.abs(np.array(colour_at(page, pane, x, y)) - want).max() <= 1
     bars = page.locator(".bar").all_inner_texts()
-    assert len(bars) == 2 and "1, most" in bars[0] and "−1, less" in bars[1]
+    assert len(bars) == 2 and "1, most" in bars[0] and "more, +1" in bars[1]
 
 
 def shot(page, share):

@@ -75,7 +75,8 @@ def print_plan(
         print(f"also scored on {other}: {source.path or f'missing (--data {other}=PATH)'}")
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
     missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
-    print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
+    tables = "images.csv, tests.csv, summary.json"
+    print(f"writes stimuli/, checkpoints/, attention/, {tables}, figures/, report.html, explorer.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
 

@@ -176,10 +176,8 @@ function drawFacts() {
     if (moreText(image)) found.push(moreText(image));
     const agree = numberOf("consistency", "", image), n = numberOf("n_observers", "", image);
     if (n === n) found.push(`${n} observers${agree === agree ? `, consistency ${agree.toFixed(2)}` : ""}`);
-    for (const pair of table.pairs) {
-      const gain = numberOf("gain", pair.id, image);
-      if (gain === gain) found.push(`gain ${pair.label}: ${gain > 0 ? "+" : ""}${gain.toFixed(2)}`);
-    }
+    const gains = table.pairs.map((pair) => [pair.label, numberOf("gain", pair.id, image)]).filter(([, gain]) => gain === gain);
+    if (gains.length) found.push(`gain in CC: ${gains.map(([label, gain]) => `${label} ${gain > 0 ? "+" : ""}${gain.toFixed(2)}`).join(", ")}`);
   }
   at("facts").textContent = found.join(" · ") || "\u00a0";
 }
