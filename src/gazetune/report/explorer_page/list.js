@@ -2,6 +2,8 @@
 
 const ROW = 68; // px, as in the style
 const SPARE = 8; // rows above and below what is seen
+const SLOW = 4; // rows a frame; faster, and photos wait until the list has been still for SETTLED ms
+const SETTLED = 80;
 const rows = new Map(); // place in the list -> its element
 const list = document.getElementById("list"), inner = document.getElementById("rows");
 
@@ -23,8 +25,7 @@ function rowOf(place) {
   row.setAttribute("aria-posinset", place + 1);
   photo.alt = "";
   photo.decoding = "async";
-  if (table.pictures[image]) photo.src = table.pictures[image];
-  else photo.style.visibility = "hidden";
+  if (!table.pictures[image]) photo.style.visibility = "hidden";
   text.append(element("span", "label", table.images[image]), element("span", "value", valueText(image)), element("span", "more", moreText(image)));
   row.append(element("span", "box"), photo, text);
   row.dataset.place = place;
@@ -69,11 +70,20 @@ function drawRows() {
   inner.append(fresh);
 }
 
+// Photos of the rows that are there; not of those that only fly past.
+function loadPhotos() {
+  for (const [place, row] of rows) {
+    const photo = row.querySelector("img"), source = table.pictures[shown[place]];
+    if (source && !photo.src) photo.src = source;
+  }
+}
+
 function redrawList() {
   for (const row of rows.values()) row.remove();
   rows.clear();
   inner.style.height = `${shown.length * ROW}px`;
   drawRows();
+  loadPhotos();
   markRows();
 }
 
@@ -99,11 +109,21 @@ function scrollToCurrent() {
   if (top < list.scrollTop) list.scrollTop = top;
   else if (top + ROW > list.scrollTop + height) list.scrollTop = top + ROW - height;
   drawRows();
+  loadPhotos();
 }
 
-let asked = false;
+let asked = false, before = 0, settled;
 list.addEventListener("scroll", () => {
   if (asked) return;
   asked = true;
-  requestAnimationFrame(() => { asked = false; if (table) drawRows(); });
+  requestAnimationFrame(() => {
+    asked = false;
+    if (!table) return;
+    drawRows();
+    const slow = Math.abs(list.scrollTop - before) < SLOW * ROW;
+    before = list.scrollTop;
+    clearTimeout(settled);
+    if (slow) loadPhotos();
+    else settled = setTimeout(() => { if (table) loadPhotos(); }, SETTLED);
+  });
 });

@@ -185,7 +185,7 @@ function listen() {
     if (wanted !== set.name && about.datasets.some((one) => one.name === wanted)) openSet(wanted);
     else if (table && written() !== location.hash.slice(1)) restore();
   });
-  addEventListener("resize", () => { if (table) { drawPoints(); drawRows(); } });
+  addEventListener("resize", () => { if (table) { drawPoints(); drawRows(); loadPhotos(); } });
   listenToStage();
 }
 
