@@ -72,7 +72,7 @@ def test_finished_stages_are_kept_and_a_missing_or_changed_file_is_made_again(mo
     assert run_small(monkeypatch, study) == 2
     assert "already holds a run" in (said := capsys.readouterr().err) and "--resume" in said
     assert run_small(monkeypatch, study, "--resume") == 0
-    assert (kept := capsys.readouterr().err).count("done before, kept") == 15, kept
+    assert (kept := capsys.readouterr().err).count("done before, kept") == 17, kept
     (study / "run" / "images.csv").unlink()
     scores = study / "run" / "scores" / "table.csv"
     scores.write_bytes(scores.read_bytes().replace(b"0", b"1", 1))

@@ -26,7 +26,9 @@ from gazetune.methods import method_tables
 from gazetune.prepared import Prepared, chosen, prepare_photos, prepare_points, write_levels
 from gazetune.progress import say
 from gazetune.provenance import environment, fingerprint
-from gazetune.report.html import EXPLORER, write_report
+from gazetune.report.explorer import EXPLORER, write_explorer
+from gazetune.report.html import write_report
+from gazetune.report.thumbnails import write_thumbnails
 from gazetune.run import CONFIG, PROVENANCE, plain
 from gazetune.tables.biases import write_biases, write_objects
 from gazetune.tables.rows import maps_folder
@@ -68,6 +70,8 @@ def prepare(job: Job, stimuli: Stimuli, whole: bool = False) -> None:
         stage = f"photos/{name}/{shape[0]}x{shape[1]}"
         taken = {"data": data, "skip_bad": experiment.skip_bad, "parts": limited}
         job.run.stage(stage, taken | VERSION, photos)
+    work = partial(write_thumbnails, job.run, subset, parts)
+    job.run.stage(f"thumbnails/{name}", {"data": data, "split": fingerprint(parts)} | VERSION, work)
     if stimuli.levels:  # a file of its own: other groups are no reason to train or to score again
         groups = partial(write_levels, job.run, name, stimuli.levels)
         job.run.stage(f"groups/{name}", {"data": data, "levels": fingerprint(stimuli.levels)} | VERSION, groups)
@@ -183,7 +187,7 @@ def _bias_inputs(job: Job, name: str) -> dict[str, Any]:
 
 
 def conclude(job: Job) -> None:
-    """Tests, summary, figures and report, over every data set scored and classified with these models."""
+    """Tests, summary, figures, report and explorer, over every data set scored and classified with these models."""
     scored = {name: files for name, files in _scored(job).items() if _is_current(job, name)}
     labelled = classified(job)
     about = {"experiment": job.experiment.name, "reference": job.experiment.reference}
@@ -208,12 +212,29 @@ def conclude(job: Job) -> None:
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
     job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
+    _explore(job, scored, shown)
     settings = job.experiment.model_dump(mode="json")
     done = sorted(set(job.run.stages()) - {"report"})
     page = {"figures": made_by(job, "figures"), "settings": settings, "stages": done}
     linked = {"explorer": job.run.file(EXPLORER).is_file()}
     write = partial(write_report, job.run, first, settings, roles, labels, job.metrics)
     job.run.stage("report", shown | page | linked, write)
+
+
+def _explore(job: Job, scored: dict[str, dict[str, str]], shown: dict[str, Any]) -> None:
+    """explorer.html, of the data sets that are scored; `shown` is what its tables were made of."""
+    roles, labels, sizes = job.experiment.roles(), job.experiment.labels(), sorted(set(job.sizes.values()))
+    pictures = [file for name in scored for file in _thumbnails(job, name)]
+    maps = fingerprint(made_by(job, *(f"attention/{name}/{key}" for name in scored for key in roles)))
+    work = partial(write_explorer, job.run, scored, roles, labels, job.metrics, sizes, pictures)
+    job.run.stage("explorer", shown | {"maps": maps, "pictures": fingerprint(pictures)}, work)
+
+
+def _thumbnails(job: Job, name: str) -> dict[str, str]:
+    """The small photos of this very data set, with their sha256; none where it was not at hand."""
+    stages, pictures, fixations = job.run.stages(), f"thumbnails/{name}", f"fixations/{name}"
+    same = pictures in stages and stages[pictures]["inputs"]["data"] == stages[fixations]["inputs"]["data"]
+    return stages[pictures]["outputs"] if same else {}
 
 
 def _scored(job: Job) -> dict[str, dict[str, str]]:

@@ -83,7 +83,8 @@ def print_plan(
             require_trackers(run, experiment.tracking)
         except InputError as reason:
             missing.append(str(reason))
-    print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
+    tables = "images.csv, tests.csv, summary.json"
+    print(f"writes stimuli/, checkpoints/, attention/, {tables}, figures/, explorer.html, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
 

@@ -9,6 +9,7 @@ import jinja2
 from gazetune.metrics import Metric
 from gazetune.progress import say
 from gazetune.report.answer import Asked, answer
+from gazetune.report.explorer import EXPLORER
 from gazetune.report.left_out import unfinished
 from gazetune.report.methods_text import Done, methods_paragraphs
 from gazetune.report.pictures import fitted, pictures
@@ -18,7 +19,6 @@ from gazetune.report.words import IN_BRACKETS, Shown
 from gazetune.run import CONFIG, PROVENANCE, Run
 
 MOST_BYTES = 15_000_000  # of the page
-EXPLORER = "explorer.html"
 FILES = ("images.csv", "tests.csv", "parity.csv", "summary.json", CONFIG)  # named at the top, where they are there
 SIMULATED = "A generated world with simulated observers: no person took part, and 'people' below are those observers."
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from gazetune.report.answer import Asked, answer, as_text
 from gazetune.report.biases import bias_tables
+from gazetune.report.explorer import EXPLORER
 from gazetune.report.gain import agreement_line
-from gazetune.report.html import EXPLORER
 from gazetune.report.methods import method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
