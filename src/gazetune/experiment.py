@@ -13,6 +13,7 @@ from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
 from gazetune.errors import InputError
 from gazetune.faithfulness import Faithfulness
+from gazetune.figures.palette import DEFAULT, FORMATS, Format, PaletteName
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
@@ -123,7 +124,8 @@ class Experiment(_Frozen):
     images to classify, by name. score_on: other data sets to score the models on, by name. methods:
     attention methods by which every model is scored besides its own; faithfulness: how deletion and insertion are
     then done of each. target: the class that attention methods made of gradients explain: of the frozen start that
-    a model was tuned from (teacher), of the model itself (own), or the image's label.
+    a model was tuned from (teacher), of the model itself (own), or the image's label. palette: of the
+    figures; figure_formats: in which those that show data are written, besides PNG.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -147,6 +149,8 @@ class Experiment(_Frozen):
     batch_size: int = Field(default=16, gt=0)
     skip_bad: bool = False
     heads: bool = True
+    palette: PaletteName = DEFAULT
+    figure_formats: tuple[Format, ...] = FORMATS
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":
