@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazetune.figures.palette import Look, literal
+from gazetune.figures.palette import Look, literal, shortened
 from gazetune.figures.style import ACROSS, STYLE, between, panels_for, turned
 from gazetune.parity.compare import IMAGE
 from gazetune.tables.changes import head_name, to_read, with_head
@@ -61,7 +61,7 @@ def draw_accuracy(drawn: pd.DataFrame, reference: str, look: Look) -> Figure:
             turned(panel, [look.name(key) for key in part["model"]])
             panel.set_xlim(-0.6, len(part) - 0.4)
             panel.set_ylim(*_limits(part))
-            panel.set_title(f"{literal(str(dataset))}, {literal(head_name(str(head)))}\n{_size(part)}", fontsize=8)
+            panel.set_title(f"{set_and_head(str(dataset), str(head))}\n{_size(part)}", fontsize=8)
         for panel in panels[::ACROSS]:
             panel.set_ylabel("top-1 accuracy, %")
     return figure
@@ -78,6 +78,11 @@ def draw_point(panel: Axes, place: int, row: Mapping[Hashable, Any], look: Look)
     panel.annotate(
         f"{top1:.1f}", (place, 100 * row["high"]), xytext=(0, 3), textcoords="offset points", fontsize=7, ha="center"
     )
+
+
+def set_and_head(dataset: str, head: str) -> str:
+    """A set of labelled images and a classification head, a line each: together they are wider than a panel."""
+    return f"{literal(shortened(dataset))}\n{literal(head_name(head))}"
 
 
 def _baseline(panel: Axes, part: pd.DataFrame, reference: str) -> None:

@@ -7,11 +7,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazetune.figures.accuracy import draw_point
+from gazetune.figures.accuracy import draw_point, set_and_head
 from gazetune.figures.palette import Look, literal
 from gazetune.figures.style import EDGE, STYLE, between, panels_for, turned
 from gazetune.metrics import Metric
-from gazetune.tables.changes import head_name
 from gazetune.tables.rows import CEILING
 
 ALT = {
@@ -47,8 +46,7 @@ def draw_alignment(
         for (names, part), panel in zip(sets, panels[len(shown) :], strict=True):
             _accuracy(panel, part, look)
             dataset, head = (str(name) for name in names)
-            n = f"n = {between(part['images'])} images"
-            panel.set_title(f"{literal(dataset)}, {literal(head_name(head))}\n{n}", fontsize=8)
+            panel.set_title(f"{set_and_head(dataset, head)}\nn = {between(part['images'])} images", fontsize=8)
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazetune.figures.palette import Look, literal
+from gazetune.figures.palette import Look, literal, shortened
 from gazetune.figures.style import ACROSS, STYLE, between, legend_below, panels_for, save, turned
 from gazetune.parity.compare import sensitivity
 from gazetune.run import Run
@@ -151,8 +151,8 @@ def _logarithm(ln_bf01: float) -> str:
 def _group(drawn: pd.DataFrame, dataset: str, head: str) -> str:
     """A data set, its head where it is not the model's own, and its images: no image counts twice in what is read."""
     part = drawn[(drawn["dataset"] == dataset) & (drawn["head"] == head)]
-    how = "" if head == OWN else f", {literal(head_name(head))}"
-    return f"{literal(str(dataset))}{how}\nn = {between(part['n'])} images"
+    how = "" if head == OWN else f"\n{literal(head_name(head))}"
+    return f"{literal(shortened(dataset))}{how}\nn = {between(part['n'])} images"
 
 
 def _tiers(panel: Axes, named: bool, low: float, high: float) -> None:

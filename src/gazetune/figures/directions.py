@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
+from gazetune.figures.accuracy import set_and_head
 from gazetune.figures.palette import Look, Palette, literal
 from gazetune.figures.style import STYLE, between
-from gazetune.tables.changes import BETTER, PAIR, TIE, WORSE, counted, head_name
+from gazetune.tables.changes import BETTER, PAIR, TIE, WORSE, counted
 
 COLUMNS = 4
 NAMED = 40  # changes of a panel that are named at most, the largest
@@ -145,5 +146,5 @@ def _names(panel: Axes, part: pd.DataFrame, by: str, palette: Palette) -> None:
 
 
 def _title(by: str, names: Mapping[str, Hashable], part: pd.DataFrame) -> str:
-    where = f"{literal(str(names['dataset']))}, {literal(head_name(str(names['head'])))}"
+    where = set_and_head(str(names["dataset"]), str(names["head"]))
     return f"{where}\n{counted(part['direction'])}\nn = {between(part['n'])} images a {by}"

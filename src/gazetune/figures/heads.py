@@ -97,7 +97,7 @@ def draw_heads(heads: pd.DataFrame, look: Look, mean_map: float | None = None) -
     width = max(PANEL_INCHES, CELL_INCHES * max(part.shape[1] for part in wide.values()) + 0.5)
     height = CELL_INCHES * max(len(part) for part in wide.values()) + 1.1
     with plt.rc_context(STYLE):
-        figure, panels = panels_for(len(wide), width, height, beside=1)
+        figure, panels = panels_for(len(wide), width, height, beside=1.0)
         for panel, (key, part) in zip(panels, wide.items(), strict=True):
             shown = panel.imshow(part, cmap=MAP, vmin=low, vmax=high)
             _ticks(panel, part)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from gazetune.figures.palette import FORMATS, OTHER_MARKERS, Look, literal
+from gazetune.figures.palette import FORMATS, OTHER_MARKERS, Look, literal, shortened
 from gazetune.figures.style import STYLE, legend_below, panels_for, save
 from gazetune.parity.compare import OWN
 from gazetune.run import SUMMARY, Run
@@ -106,7 +106,7 @@ def draw_pareto(drawn: pd.DataFrame, look: Look | None = None) -> Figure:
             kept = part[(part["term"] != START) & part["cc"].isin(first) & (part["difference"] == 0)]
             name_of_start = look.name(START) + (f" ({len(kept)} trainings kept it)" if len(kept) else "")
             _points(panel, start, START, name_of_start, look)
-            panel.set_title(f"{literal(name)} ({part['n'].iloc[0]:,} images)", fontsize=8)
+            panel.set_title(f"{literal(shortened(name, 40))} ({part['n'].iloc[0]:,} images)", fontsize=8)
             panel.set_xlabel("change in accuracy, percentage points")
         panels[0].set_ylabel(f"CC with human maps ({drawn['images'].iloc[0]:,} test images)")
         legend_below(figure, columns=3)

@@ -1,6 +1,7 @@
 """How concentrated attention is, and whether that holds in empty and in full scenes: the paper's Figure 3C."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def drawn_sparsity(table: pd.DataFrame, rows: Sequence[str], models: Collection[
     return pd.DataFrame(found, columns=["quantity", "clutter", "model", "n", "mean", "sem", "d"])
 
 
-def _shape(values: pd.Series) -> dict[str, float]:
+def _shape(values: pd.Series) -> dict[str, Any]:
     known = values.dropna()
     return {"n": len(known), "mean": known.mean(), "sem": known.std(ddof=1) / max(len(known), 1) ** 0.5}
 
