@@ -68,7 +68,7 @@ def study(tmp_path):
         "map_size": 64,
         "human": {"sigma_px": 4.0},
         "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
-        "figure_formats": [],  # drawing the same figure three times takes most of such a run
+        "figure_formats": [],  # PNG alone: the others take as long again
     }
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
     return tmp_path

@@ -11,7 +11,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from gazetune.figures.accuracy import set_and_head
 from gazetune.figures.palette import Look, Palette, literal
-from gazetune.figures.style import STYLE, between
+from gazetune.figures.style import STYLE, between, legend_below
 from gazetune.tables.changes import BETTER, PAIR, TIE, WORSE, counted
 
 COLUMNS = 4
@@ -45,8 +45,9 @@ def draw_directions(drawn: Mapping[str, pd.DataFrame], look: Look) -> Figure:
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
     with plt.rc_context(STYLE):
-        size = (3 * columns, 3.5 * rows + 0.4)
-        figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
+        size = (3 * columns, 3.8 * rows + 0.4)
+        figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        figure.set_layout_engine("compressed", h_pad=0.12)  # room between a panel's label and the next one's title
         for (by, names, part), panel in zip(groups, panels.flat, strict=False):
             low, high = 100 * np.array(
                 [part.filter(like="accuracy_").min().min(), part.filter(like="accuracy_").max().max()]
@@ -65,8 +66,7 @@ def draw_directions(drawn: Mapping[str, pd.DataFrame], look: Look) -> Figure:
             panel.set_title(_title(by, names, part), fontsize=8)
         for panel in panels.flat[len(groups) :]:
             panel.set_axis_off()
-        handles, words = panels.flat[0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside lower center", ncols=3, frameon=False)
+        legend_below(figure)
     return figure
 
 
@@ -84,14 +84,14 @@ def draw_changes(by: str, drawn: pd.DataFrame, look: Look) -> Figure:
     lines = [max(8, min(len(part), NAMED)) for _, part in groups]
     heights = [ROW_INCHES * max(lines[i : i + columns]) + 1.3 for i in range(0, len(lines), columns)]
     with plt.rc_context(STYLE):
-        size = (3.8 * columns, sum(heights))
+        size = (4.2 * columns, sum(heights))
         figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, height_ratios=heights)
         for (names, part), panel in zip(groups, panels.flat, strict=False):
             _rows(panel, part, look.palette)
             _names(panel, part, by, look.palette)
             pair = f"{look.name(str(names['first']))} - {look.name(str(names['second']))}"
             panel.set_title(f"{pair}\n{_title(by, names, part)}", fontsize=8)
-            panel.set_xlabel("change, points (95 % interval)")
+            panel.set_xlabel("change, points (95 % interval)", fontsize=8)
         for panel in panels.flat[len(groups) :]:
             panel.set_axis_off()
     return figure

@@ -53,16 +53,16 @@ def pareto_of_run(cc: pd.DataFrame, parity: pd.DataFrame, reference: str) -> pd.
 
     Intervals: of CC the t interval over images (mean, sem, n), of the difference that of `parity`.
     """
-    means: dict[Any, Any] = {row["model"]: row for row in cc.to_dict("records")}
+    means = {row["model"]: row for row in cc.to_dict("records")}
     read = to_read(parity) if len(parity) else pd.DataFrame(columns=["dataset", "head", "first", "second"])
     rows = []
     for (dataset, head), part in read[read["second"] == reference].groupby(["dataset", "head"], sort=False):
         name = str(dataset) if head == OWN else f"{dataset}, {head_name(str(head))}"
-        start = {"first": reference, "difference": 0.0, "ci_low": np.nan, "ci_high": np.nan, "n": part["n"].iloc[0]}
-        for row in [start, *part.to_dict("records")]:
+        start: dict[Any, Any] = {"first": reference, "difference": 0.0, "n": part["n"].iloc[0]}
+        for row in [{**start, "ci_low": np.nan, "ci_high": np.nan}, *part.to_dict("records")]:
             if row["first"] not in means:
                 continue
-            mean: dict[str, Any] = means[row["first"]]
+            mean = means[row["first"]]
             half = float(stats.t.ppf(0.975, mean["n"] - 1) * mean["sem"]) if mean["n"] > 1 else np.nan
             rows.append(
                 {
