@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDEST, COLOURS = 1100, 64  # pixels; colours of a picture without photos
+WIDEST = 1000  # pixels
 
 
 def main() -> None:
@@ -24,8 +24,7 @@ def main() -> None:
             picture = Image.open(Path(run) / "figures" / f"{name}.png").convert("RGB")
             scale = min(0.6, WIDEST / picture.width)
             size = round(picture.width * scale), round(picture.height * scale)
-            colours = 256 if name == "examples" else COLOURS
-            small = picture.resize(size, Image.Resampling.LANCZOS).quantize(colours)
+            small = picture.resize(size, Image.Resampling.LANCZOS)  # not fewer colours: scales of maps would lie
             small.save(given.output / f"run-{name}.png", optimize=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -55,6 +56,8 @@ def write_biases(run: Run, dataset: str, rows: Sequence[str], look: Look) -> lis
 
 def drawn_biases(means: pd.DataFrame, tests: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
     """One row an analysis, measure and row of maps: analysis, kind, measure, model, n, mean, sem, and d of a contrast.
+
+    d is infinite for a contrast that is the same in every image, as that of a fixed map in two halves.
 
     kind: `contrast` (the first region less the second) or `density` (of one of them, on the same images).
 
@@ -111,7 +114,7 @@ def _effects(panel: Axes, effects: pd.DataFrame, look: Look) -> None:
         panel.bar(place, row["mean"], yerr=row["sem"], capsize=2, color=look.colour(key), label=look.name(key), **EDGE)
         end = row["mean"] + (1 if up else -1) * (row["sem"] if row["sem"] == row["sem"] else 0)
         panel.annotate(
-            f"d = {row['d']:.2f}" if row["d"] == row["d"] else "", (place, end), xytext=(0, 4 if up else -4),
+            f"d = {row['d']:.2f}" if np.isfinite(row["d"]) else "", (place, end), xytext=(0, 4 if up else -4),
             textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=6.5,
         )  # fmt: skip
     panel.axhline(0, color="black", linewidth=0.8)

@@ -22,10 +22,9 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 110,
-    "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # letters stay letters
 }
+SAVED: Any = {"savefig.dpi": 160, "pdf.fonttype": 42}  # type 42: letters of a PDF stay letters
 # no date, no random ids: the same figure has the same bytes
 ABOUT: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.8}
@@ -80,7 +79,7 @@ def save(
 ) -> list[str]:
     """Write a figure as PNG and in these formats, and the numbers it was drawn from as CSV beside it."""
     written = []
-    with warnings.catch_warnings(), plt.rc_context({"svg.hashsalt": name, "pdf.fonttype": STYLE["pdf.fonttype"]}):
+    with warnings.catch_warnings(), plt.rc_context({**SAVED, "svg.hashsalt": name}):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a file name in a script the font has not
         for kind in ("png", *formats):
             buffer = io.BytesIO()
