@@ -264,7 +264,7 @@ def test_sensitivity_over_the_scale():
 def test_one_model_alone_has_nothing_to_compare(tmp_path):
     alone = parity(table(before=[1, 0]), "before")
     assert alone.empty
-    assert write_bayes(Run(tmp_path), alone, {}, {}, {}) == []
+    assert write_bayes(Run(tmp_path), alone, Look()) == []
     assert parity_by(table(before=[1, 0]), "before", "label").empty
 
 

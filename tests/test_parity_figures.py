@@ -12,7 +12,7 @@ from rich.console import Console
 from gazetune.figures.accuracy import draw_accuracy, drawn_accuracy
 from gazetune.figures.bayes import CEILING, draw_factors, drawn_factors
 from gazetune.figures.directions import NAMED, draw_changes, draw_directions, name_largest, ways
-from gazetune.figures.palette import PALETTES, colours, look_of, markers
+from gazetune.figures.palette import PALETTES, Look, colours, look_of, markers
 from gazetune.figures.parity import write_parity_figures
 from gazetune.metrics import METRICS
 from gazetune.parity.compare import parity, parity_by
@@ -166,7 +166,7 @@ def test_accuracy_is_drawn_with_its_interval(tables, world):
 def test_small_differences_look_small():
     row = {"dataset": "d", "head": "own", "n": 10**6, "images": 10**6, "interval": "Wilson"}
     rows = [{**row, "model": m, "top1": t, "low": t - 1e-4, "high": t + 1e-4} for m, t in (("a", 0.8), ("b", 0.801))]
-    figure = draw_accuracy(pd.DataFrame(rows), "a", {}, {}, {})
+    figure = draw_accuracy(pd.DataFrame(rows), "a", Look())
     low, high = figure.axes[0].get_ylim()
     assert high - low >= 2
     plt.close(figure)
