@@ -63,7 +63,8 @@ def drawn_sparsity(table: pd.DataFrame, rows: Sequence[str], models: Collection[
     for key in keys:
         if reference in wide and key in models and key != reference:
             change = wide[key] - wide[reference]
-            d = change.mean() / change.std(ddof=1)
+            sd = change.std(ddof=1)
+            d = change.mean() / sd if sd > 0 else np.nan  # the same change in every image, as of the same model
             found.append({"quantity": "change", "clutter": WHOLE, "model": key, **_shape(change), "d": d})
     return pd.DataFrame(found, columns=["quantity", "clutter", "model", "n", "mean", "sem", "d"])
 
@@ -104,7 +105,8 @@ def _changes(panel: Axes, change: pd.DataFrame, look: Look) -> None:
         key, up = str(row["model"]), row["mean"] >= 0
         panel.bar(place, row["mean"], yerr=row["sem"], capsize=2, color=look.colour(key), **EDGE)
         panel.annotate(
-            f"d = {row['d']:.2f}", (place, row["mean"] + (1 if up else -1) * row["sem"]),
+            f"d = {row['d']:.2f}" if np.isfinite(row["d"]) else "",
+            (place, row["mean"] + (1 if up else -1) * np.nan_to_num(row["sem"])),
             xytext=(0, 4 if up else -4), textcoords="offset points", ha="center", va="bottom" if up else "top",
             fontsize=6.5,
         )  # fmt: skip
