@@ -25,6 +25,7 @@ from gazetune.backbones.vit import HALF, VisionTransformer
 from gazetune.data.splits import members, split_of
 from gazetune.errors import InputError
 from gazetune.figures.heads import draw_heads
+from gazetune.figures.palette import Look
 from gazetune.loading import load_experiment
 from gazetune.maps import Human, Points, counts, densities, grid_points, upsampled
 from gazetune.metrics.heads import bilinear_matrix, grid_scores, head_scores, head_table, human_on_grid, score_heads
@@ -316,7 +317,7 @@ def test_the_figure_frames_the_best_head_and_shares_its_scale():
     means = {"a": [0.5, 0.1, 0.2, 0.9, 0.0, 0.3], "b": [0.0, -0.4, 0.1, 0.1, 0.2, 0.3]}
     cells = [(layer, head) for layer in (1, 2) for head in (0, 1, 2)]
     rows = [(key, *cell, v) for key, values in means.items() for cell, v in zip(cells, values, strict=True)]
-    figure = draw_heads(pd.DataFrame(rows, columns=["key", "layer", "head", "mean"]), {"a": "Before"}, 0.6)
+    figure = draw_heads(pd.DataFrame(rows, columns=["key", "layer", "head", "mean"]), Look({"a": "Before"}), 0.6)
     first, second = figure.axes[:2]
     # the average over heads (.9) is no head; the best one is layer 2, head 2
     assert first.get_title() == "Before\nbest: layer 2, head 2, 0.30"

@@ -11,6 +11,7 @@ from scipy import stats
 from conftest import data_folder
 from gazetune.errors import InputError
 from gazetune.figures.bayes import draw_sensitivity, drawn_rows, write_bayes
+from gazetune.figures.palette import Look
 from gazetune.parity.compare import ALL_ALIKE, NO_DISCORDANT, TOO_FEW, parity, parity_by, sensitivity
 from gazetune.run import Run
 from gazetune.statistics.agreement import clustered, equivalence, mcnemar
@@ -263,7 +264,7 @@ def test_sensitivity_over_the_scale():
 def test_one_model_alone_has_nothing_to_compare(tmp_path):
     alone = parity(table(before=[1, 0]), "before")
     assert alone.empty
-    assert write_bayes(Run(tmp_path), alone, {}, {}, {}) == []
+    assert write_bayes(Run(tmp_path), alone, Look()) == []
     assert parity_by(table(before=[1, 0]), "before", "label").empty
 
 
@@ -299,7 +300,7 @@ def test_the_figure_draws_images_where_there_are_copies(rows):
         ("val", "prediction", 300),
         ("c", "image", 150),
     }
-    figure = draw_sensitivity(drawn, {"after": "tuned"}, {}, {})
+    figure = draw_sensitivity(drawn, Look({"after": "tuned"}))
     val, c = figure.axes
     lines = {line.get_label(): line for line in val.lines}
     assert lines["tuned"].get_ydata().tolist() == drawn.query("dataset == 'val' and first == 'after'")["bf01"].tolist()
@@ -314,9 +315,9 @@ def test_the_figure_is_written_the_same_way_twice(rows, tmp_path):
     for name in "ab":
         (tmp_path / name / "figures").mkdir(parents=True)
         run = Run(tmp_path / name)
-        written = write_bayes(run, rows, {}, {}, {})
+        written = write_bayes(run, rows, Look())
         names = [f"figures/bayes_{name}" for name in ("factors", "sensitivity")]
-        assert written == [f"{name}.{kind}" for name in names for kind in ("png", "svg", "csv")]
+        assert written == [f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf", "csv")]
         kept.append([run.file(name).read_bytes() for name in written])
     assert kept[0] == kept[1]
 

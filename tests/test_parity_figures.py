@@ -12,9 +12,9 @@ from rich.console import Console
 from gazetune.commands.settings import of_run
 from gazetune.figures.accuracy import draw_accuracy, drawn_accuracy
 from gazetune.figures.bayes import CEILING, draw_factors, drawn_factors
-from gazetune.figures.directions import LOOK, NAMED, draw_changes, draw_directions, name_largest
+from gazetune.figures.directions import NAMED, draw_changes, draw_directions, name_largest, ways
+from gazetune.figures.palette import PALETTES, Look, colours, look_of, markers
 from gazetune.figures.parity import write_parity_figures
-from gazetune.figures.style import colours, markers
 from gazetune.metrics import METRICS
 from gazetune.parity.compare import parity, parity_by
 from gazetune.parity.predict import accuracy
@@ -29,7 +29,8 @@ from worlds import run_small
 
 ROLES = {"before": "reference", "after": "tuned", "shuffled": "control"}
 LABELS = {"before": "A", "after": "B", "shuffled": "C"}
-PAINT, MARKS = colours(ROLES), markers(ROLES)
+LOOK = look_of(ROLES, LABELS)
+WAYS = ways(LOOK.palette)
 HOSTILE = "<script>[/red] $x$ $\\frac{"
 
 
@@ -140,17 +141,17 @@ def test_the_largest_changes_are_named_from_both_ends():
 
 def test_accuracy_is_drawn_with_its_interval(tables, world):
     drawn = drawn_accuracy(tables["accuracy"], tables["parity"])
-    figure = draw_accuracy(drawn, "before", LABELS, PAINT, MARKS)
+    figure = draw_accuracy(drawn, "before", LOOK)
     c, plain, probe = (panel for panel in figure.axes if panel.axison)
-    assert title(c) == ["c, own head", "n = 720 predictions of 240 images", "95 % t intervals over images"]
-    assert title(plain) == ["plain, own head", "n = 300, Wilson 95 %"]
-    assert title(probe)[0] == "plain, probe of the reference"
+    assert title(c) == ["c", "own head", "n = 720 predictions of 240 images", "95 % t intervals over images"]
+    assert title(plain) == ["plain", "own head", "n = 300, Wilson 95 %"]
+    assert title(probe)[:2] == ["plain", "probe of the reference"]
     assert [t.get_text() for t in plain.get_xticklabels()] == ["A", "B", "C"]
     right = {key: int(part["correct"].sum()) for key, part in world[1].groupby("key")}
     shown = {line.get_label(): line for line in plain.lines if line.get_label() in LABELS.values()}
     for key, label in LABELS.items():
         assert shown[label].get_ydata()[0] == pytest.approx(100 * right[key] / 300)
-        assert (shown[label].get_color(), shown[label].get_marker()) == (PAINT[key], MARKS[key])
+        assert (shown[label].get_color(), shown[label].get_marker()) == (LOOK.colour(key), LOOK.marker(key))
     bars = [line.get_ydata() for line in plain.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
     assert bars == [pytest.approx([100 * end for end in wilson(right[key], 300)]) for key in LABELS]
     (baseline,) = (line for line in plain.lines if line.get_linestyle() == "--")
@@ -166,7 +167,7 @@ def test_accuracy_is_drawn_with_its_interval(tables, world):
 def test_small_differences_look_small():
     row = {"dataset": "d", "head": "own", "n": 10**6, "images": 10**6, "interval": "Wilson"}
     rows = [{**row, "model": m, "top1": t, "low": t - 1e-4, "high": t + 1e-4} for m, t in (("a", 0.8), ("b", 0.801))]
-    figure = draw_accuracy(pd.DataFrame(rows), "a", {}, {}, {})
+    figure = draw_accuracy(pd.DataFrame(rows), "a", Look())
     low, high = figure.axes[0].get_ylim()
     assert high - low >= 2
     plt.close(figure)
@@ -174,7 +175,7 @@ def test_small_differences_look_small():
 
 def test_bayes_factors_stand_on_jeffreys_tiers_under_their_ceiling(tables):
     drawn = drawn_factors(tables["parity"])
-    figure = draw_factors(drawn, LABELS, PAINT, MARKS)
+    figure = draw_factors(drawn, LOOK)
     assert [panel.get_title() for panel in figure.axes] == ["JZS, r = √2/2", "JZS, r = 1", "unit information"]
     for panel, prior in zip(figure.axes, ("jzs", "jzs_r1", "unit"), strict=True):
         part = drawn[drawn["prior"] == prior]
@@ -197,14 +198,14 @@ def test_bayes_factors_stand_on_jeffreys_tiers_under_their_ceiling(tables):
 def test_directions_against_the_diagonal(tables):
     drawn = {"corruption": changes(tables["parity_corruptions"], "corruption")}
     drawn["class"] = changes(tables["parity_classes"], "class")
-    figure = draw_directions(drawn, LABELS)
+    figure = draw_directions(drawn, LOOK)
     shown = [panel for panel in figure.axes if panel.axison]
     assert len(shown) == 2 + 2 + 2 + 1
     worst = shown[1]
     part = drawn["corruption"].query("first == 'shuffled'")
     assert (worst.get_xlabel(), worst.get_ylabel()) == ("A, %", "C, %")
-    assert title(worst) == ["c, own head", counted(part["direction"]), "n = 240 images a corruption"]
-    for way in LOOK:
+    assert title(worst) == ["c", "own head", counted(part["direction"]), "n = 240 images a corruption"]
+    for way in WAYS:
         of = part[part["direction"] == way]
         at = points(worst, way)
         assert at == pytest.approx(100 * of[["accuracy_second", "accuracy_first"]].to_numpy())
@@ -220,10 +221,10 @@ def test_directions_against_the_diagonal(tables):
 def test_all_classes_are_drawn_and_the_largest_changes_named(tables):
     found = changes(tables["parity_classes"], "class").query("dataset == 'c' and first == 'shuffled'")
     drawn = name_largest(found)
-    figure = draw_changes("class", drawn, LABELS)
+    figure = draw_changes("class", drawn, LOOK)
     panel = figure.axes[0]
-    assert title(panel) == ["C - A", "c, own head", counted(drawn["direction"]), "n = 4 images a class"]
-    at = np.concatenate([points(panel, way) for way in LOOK])
+    assert title(panel) == ["C - A", "c", "own head", counted(drawn["direction"]), "n = 4 images a class"]
+    at = np.concatenate([points(panel, way) for way in WAYS])
     assert len(at) == 60 and sorted(at[:, 1]) == list(range(60))
     assert at[np.argsort(-at[:, 1]), 0] == pytest.approx(100 * drawn["difference"].to_numpy())  # largest gain on top
     assert (np.diff(drawn["difference"]) < 1e-9).all()
@@ -245,7 +246,8 @@ def test_all_classes_are_drawn_and_the_largest_changes_named(tables):
 def test_colours_and_markers_tell_models_apart():
     roles = {"a": "reference", **{f"t{i}": "tuned" for i in range(5)}, "c": "control"}
     assert len(set(markers(roles).values())) == len(set(colours(roles).values())) == 7
-    assert len({colour for colour, _ in LOOK.values()}) == len({mark for _, mark in LOOK.values()}) == 3
+    for palette in PALETTES.values():
+        assert len({colour for colour, _ in ways(palette).values()}) == len({m for _, m in ways(palette).values()}) == 3
 
 
 def write_run(folder, tables, **said):
@@ -264,9 +266,9 @@ def test_each_figure_is_written_with_what_it_shows(tables, tmp_path):
         **{"class": few["parity_classes"]["label"].map(lambda i: f"{i} {HOSTILE}")}
     )
     run = write_run(tmp_path / "run", few)
-    written = write_parity_figures(run, ROLES, {**LABELS, "after": HOSTILE})
+    written = write_parity_figures(run, "before", look_of(ROLES, {**LABELS, "after": HOSTILE}))
     names = ["accuracy", "bayes_factors", "bayes_sensitivity", "directions", "corruption_changes", "class_changes"]
-    assert written == [f"figures/{name}.{kind}" for name in names for kind in ("png", "svg", "csv")]
+    assert written == [f"figures/{name}.{kind}" for name in names for kind in ("png", "svg", "pdf", "csv")]
     assert all(run.file(name).stat().st_size for name in written)
     drawn = run.table("figures/class_changes")
     assert len(drawn) == 60 + 3 + 3 and set(drawn["head"]) == {"own", "probe"}
@@ -277,13 +279,13 @@ def test_each_figure_is_written_with_what_it_shows(tables, tmp_path):
 
 
 def test_nothing_is_drawn_of_a_table_that_is_absent(tables, tmp_path):
-    assert write_parity_figures(write_run(tmp_path / "none", {}), ROLES, LABELS) == []
+    assert write_parity_figures(write_run(tmp_path / "none", {}), "before", LOOK) == []
     assert list((tmp_path / "none" / "figures").iterdir()) == []
     alone = write_run(tmp_path / "alone", {"accuracy": tables["accuracy"].query("model == 'before'")})
-    written = write_parity_figures(alone, ROLES, LABELS)
-    assert written == [f"figures/accuracy.{kind}" for kind in ("png", "svg", "csv")]
+    written = write_parity_figures(alone, "before", LOOK)
+    assert written == [f"figures/accuracy.{kind}" for kind in ("png", "svg", "pdf", "csv")]
     old = write_run(tmp_path / "old", {"parity": tables["parity"].query("head == 'own'").drop(columns="head")})
-    written = write_parity_figures(old, ROLES, LABELS)
+    written = write_parity_figures(old, "before", LOOK)
     assert {name.partition(".")[0] for name in written} == {"figures/bayes_factors", "figures/bayes_sensitivity"}
 
 
@@ -332,7 +334,7 @@ def test_a_run_shows_classification_of_every_data_set(monkeypatch, study, tables
     page = (study / "run" / "report.html").read_text()
     assert "<h2>Classification</h2>" in page and "BF01, unit (ceiling)" in page and "Classes with the largest" in page
     drawn = run.stages()["figures"]["outputs"]
-    assert {"figures/accuracy.svg", "figures/bayes_factors.png", "figures/class_changes.csv"} <= set(drawn)
+    assert {"figures/accuracy.png", "figures/bayes_factors.png", "figures/class_changes.csv"} <= set(drawn)
     # as `gazetune parity` adds a data set without fixations, and a model that could not be run
     keys = {"before": "before", "after": "after-s42", "shuffled": "shuffled-s42"}
     summary, labels = json.loads((study / "run" / "summary.json").read_text()), dict.fromkeys(keys.values(), HOSTILE)

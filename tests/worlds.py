@@ -59,6 +59,7 @@ def small_study(folder):
         "map_size": 64,
         "human": {"sigma_px": 4.0},
         "training": {"lr": 1e-3, "epochs": 3, "evaluate_every": 2, "precision": "fp32", "batch_size": 4},
+        "figure_formats": [],  # PNG alone: the others take as long again
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(experiment))
     return folder

@@ -59,6 +59,9 @@ AllowCode = Annotated[
     bool,
     typer.Option("--allow-code", help="Run code of your own: FILE.py:NAME as a metric or model."),
 ]
+Palette = Annotated[
+    str | None, typer.Option(help="Of the figures: colour_blind (safe), or paper (red, green and grey as there).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -67,6 +70,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def demo(
     output: Annotated[Path, typer.Option(help="The run directory.")] = Path("runs/demo"),
     resume: Annotated[bool, typer.Option("--resume", help="Goes without saying: the demo goes on by itself.")] = True,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -74,7 +78,7 @@ def demo(
     refuse_if_busy(output)
     from gazetune.commands import run_experiment
 
-    _show(run_experiment("demo", output=output, resume=True), as_json)
+    _show(run_experiment("demo", output=output, resume=True, palette=palette), as_json)
 
 
 @app.command(epilog="Example: gazetune run osie --data data/osie --weights google/vit-base-patch16-224 --dry-run")
@@ -96,6 +100,7 @@ def run(
     by: By = None,
     protocol: Protocol = None,
     measure: Measure = True,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -148,6 +153,7 @@ def score(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=0, help="Of deletion and insertion (16); 0: leave them out.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of deletion and insertion: auto, fp32 or bf16.")] = None,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -155,10 +161,8 @@ def score(
     refuse_if_busy(run)
     from gazetune.commands import score_run
 
-    found = score_run(
-        run, data or [], device, skip_bad, allow_code, by, attention=attention, steps=steps, precision=precision
-    )
-    _show(found, as_json)
+    how = (device, skip_bad, allow_code, by, False, attention, steps, precision, palette)
+    _show(score_run(run, data or [], *how), as_json)
 
 
 COMPARE = """Examples:
@@ -195,6 +199,7 @@ def compare(
     settings: Settings = None,
     allow_code: AllowCode = False,
     by: By = None,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -213,6 +218,7 @@ def biases(
     device: Device = "auto",
     skip_bad: SkipBad = False,
     allow_code: AllowCode = False,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -221,7 +227,8 @@ def biases(
     from gazetune.commands import score_run
     from gazetune.report.terminal import print_biases
 
-    _show(score_run(run, data or [], device, skip_bad, allow_code, objects=True), as_json, print_biases)
+    found = score_run(run, data or [], device, skip_bad, allow_code, objects=True, palette=palette)
+    _show(found, as_json, print_biases)
 
 
 PARITY = """Examples:
@@ -276,6 +283,7 @@ def parity(
     skip_bad: SkipBad = False,
     dry_run: DryRun = False,
     allow_code: AllowCode = False,
+    palette: Palette = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -297,9 +305,8 @@ def parity(
         "margin": margin,
         "folds": folds,
     }
-    summary = classify_images(
-        run, data or [], model or [], options, output, resume, batch_size, device, skip_bad, dry_run, allow_code
-    )
+    how = (output, resume, batch_size, device, skip_bad, dry_run, allow_code, palette)
+    summary = classify_images(run, data or [], model or [], options, *how)
     _show(summary, as_json, print_classification)
 
 

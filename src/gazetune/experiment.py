@@ -13,6 +13,7 @@ from gazetune.data.splits import NAMES, Split, SplitName
 from gazetune.data.synthetic import World
 from gazetune.errors import InputError
 from gazetune.faithfulness import Faithfulness
+from gazetune.figures.palette import DEFAULT, FORMATS, Format, PaletteName
 from gazetune.folder import default_folder
 from gazetune.maps import MAP_SIZE, Human
 from gazetune.metrics import METRICS
@@ -125,7 +126,8 @@ class Experiment(_Frozen):
     attention methods by which every model is scored besides its own; faithfulness: how deletion and insertion are
     then done of each. target: the class that attention methods made of gradients explain: of the frozen start that
     a model was tuned from (teacher), of the model itself (own), or the image's label. tracking: where losses and
-    results are told besides log.jsonl; no result depends on it.
+    results are told besides log.jsonl; no result depends on it. palette: of the figures; figure_formats: in which
+    those that show data are written, besides PNG.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -150,6 +152,8 @@ class Experiment(_Frozen):
     skip_bad: bool = False
     heads: bool = True
     tracking: Annotated[tuple[Tracker, ...], BeforeValidator(lambda named: _trackers(named))] = ()
+    palette: PaletteName = DEFAULT
+    figure_formats: tuple[Format, ...] = FORMATS
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Experiment":

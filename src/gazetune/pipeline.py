@@ -18,6 +18,7 @@ from gazetune.data.splits import Whole, is_in, members
 from gazetune.errors import InputError
 from gazetune.experiment import Entry
 from gazetune.explained import classes_of, method_inputs, prepare_classes
+from gazetune.figures.palette import look_of
 from gazetune.figures.write import write_figures
 from gazetune.files import sha256_file
 from gazetune.heads import attend_heads, head_tables
@@ -211,7 +212,10 @@ def conclude(job: Job) -> None:
     tables = partial(write_tables, job.run, scored, roles, list(job.metrics), sizes, about, *named)
     job.run.stage("tables", inputs | {"heads": heads} | VERSION, tables)
     shown = {"tables": made_by(job, "tables"), "data": data, "labels": labels, "roles": roles} | VERSION
-    job.run.stage("figures", shown, partial(write_figures, job.run, first, roles, labels, job.metrics, sizes))
+    # of the figures alone: other colours are no reason to compute anything again
+    look = look_of(roles, labels, job.experiment.palette, job.experiment.figure_formats)
+    how = {"palette": job.experiment.palette, "formats": job.experiment.figure_formats}
+    job.run.stage("figures", shown | how, partial(write_figures, job.run, first, roles, look, job.metrics, sizes))
     _explore(job, scored, shown)
     settings = job.experiment.model_dump(mode="json")
     done = sorted(set(job.run.stages()) - {"report"})

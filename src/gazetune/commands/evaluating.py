@@ -7,7 +7,7 @@ from typing import Any
 from gazetune import pipeline
 from gazetune.classify import classify
 from gazetune.code import allow
-from gazetune.commands.settings import grouped, of_models, of_run, with_methods
+from gazetune.commands.settings import grouped, of_models, of_run, with_methods, with_palette
 from gazetune.commands.stages import make_job, summary_of
 from gazetune.data.sources import LABELLED
 from gazetune.errors import InputError
@@ -36,12 +36,14 @@ def score_run(
     attention: str | None = None,
     steps: int | None = None,
     precision: str | None = None,
+    palette: str | None = None,
 ) -> dict[str, Any]:
     """Score the models of a run: again on its own test images, or on other data sets, READER[:NAME]=PATH.
 
     by: columns of the data sets that are scored, by which observers or images are compared. objects: read the run's
     own data set again if the run does not hold its objects. attention: methods, with commas between, by which the
-    models are scored besides their own; steps, precision: of deletion and insertion (see Faithfulness). Raises
+    models are scored besides their own; steps, precision: of deletion and insertion (see Faithfulness). palette: of the
+    figures, in place of the experiment's. Raises
     InputError for other data if a model has ready-made maps: there are none of other images, and files of the same
     names would be taken for theirs.
     """
@@ -56,7 +58,7 @@ def score_run(
         )
     if skip_bad:
         experiment = experiment.model_copy(update={"skip_bad": True})
-    experiment = with_methods(experiment, attention, steps, precision)
+    experiment = with_palette(with_methods(experiment, attention, steps, precision), palette)
     job = make_job(experiment, run, device, allow_code)
     sources = dict(other_source(text) for text in data)
     taken = [name for name in sources if f"parity/{name}" in run.stages()]
@@ -90,6 +92,7 @@ def classify_images(
     skip_bad: bool = False,
     dry_run: bool = False,
     allow_code: bool = False,
+    palette: str | None = None,
 ) -> dict[str, Any] | None:
     """Classify labelled images with the models of a run, or with models named here, and compare them.
 
@@ -134,7 +137,7 @@ def classify_images(
             f"'{scored[0]}' is a data set that the run scored. Give the images another name: KIND:NAME=PATH"
         )
     changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
-    experiment = experiment.model_copy(update=changed)
+    experiment = with_palette(experiment.model_copy(update=changed), palette)
     loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}
     job = make_job(experiment, run, device, allow_code)
     if dry_run:

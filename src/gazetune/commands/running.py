@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gazetune.code import allow
-from gazetune.commands.settings import grouped, resolved, with_options, with_protocol
+from gazetune.commands.settings import grouped, resolved, with_options, with_palette, with_protocol
 from gazetune.commands.stages import execute
 from gazetune.comparison import comparison, without_training_images
 from gazetune.job import pick_device
@@ -38,14 +38,16 @@ def run_experiment(
     train_only: bool = False,
     protocol: str | None = None,
     measure: bool = True,
+    palette: str | None = None,
 ) -> dict[str, Any] | None:
     """Run all stages of an experiment (or, with `dry_run`, print the plan) and return its summary.
 
     protocol: `paper` stops early on a part of the test images. measure: whether the plan tells the time it will take.
+    palette: of the figures, in place of the experiment's.
     """
     allow(allow_code)
     chosen, output = resolved(experiment, output, resume, settings or ())
-    chosen = with_protocol(chosen, protocol)
+    chosen = with_palette(with_protocol(chosen, protocol), palette)
     chosen = grouped(chosen, by or ())
     chosen = with_options(chosen, data or (), weights, limit, seeds, controls, precision, skip_bad, pick_device(device))
     run = Run(output or chosen.default_output)
@@ -72,6 +74,7 @@ def compare_models(
     settings: Sequence[str] | None = None,
     allow_code: bool = False,
     by: Sequence[str] | None = None,
+    palette: str | None = None,
 ) -> dict[str, Any] | None:
     """Score models and folders of maps against the same observers, training nothing, and return the summary."""
     allow(allow_code)
@@ -80,7 +83,7 @@ def compare_models(
     given |= {"skip_bad": True} if skip_bad else {}
     for setting in settings or ():
         lay_over(given, setting)
-    chosen = grouped(parse(given, "compare"), by or ())
+    chosen = with_palette(grouped(parse(given, "compare"), by or ()), palette)
     if not all_images:
         chosen = without_training_images(chosen, held_out)
     run = Run(output or Path("runs") / "compare")

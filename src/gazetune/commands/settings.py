@@ -13,6 +13,7 @@ from gazetune.data import READERS
 from gazetune.data.splits import TESTED
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment, with_controls
+from gazetune.figures.palette import PALETTES
 from gazetune.loading import (
     load_experiment,
     other_source,
@@ -135,3 +136,13 @@ def with_methods(experiment: Experiment, attention: str | None, steps: int | Non
     settings["faithfulness"] |= {} if steps is None else {"steps": steps}
     settings["faithfulness"] |= {} if precision is None else {"precision": precision}
     return parse(settings, "--attention")
+
+
+def with_palette(experiment: Experiment, palette: str | None) -> Experiment:
+    """The experiment with other colours for its figures, where they are named. Raises InputError for unknown ones."""
+    if palette is None:
+        return experiment
+    for name in PALETTES:
+        if palette == name:
+            return experiment.model_copy(update={"palette": name})
+    raise InputError(f"--palette can be {' or '.join(PALETTES)}; got '{palette}'.")

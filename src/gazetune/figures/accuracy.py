@@ -8,12 +8,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazetune.figures.style import HUMAN_COLOUR, STYLE, literal
+from gazetune.figures.palette import Look, literal, shortened
+from gazetune.figures.style import ACROSS, STYLE, between, panels_for, turned
 from gazetune.parity.compare import IMAGE
 from gazetune.tables.changes import head_name, to_read, with_head
 
-COLUMNS = 4
 GROUP = ["dataset", "head"]
+ALT = {
+    "accuracy": "Top-1 accuracy of each model by data set and classification head, with 95 % intervals; the dashed "
+    "line is the reference. Axes do not begin at 0.",
+}
 WILSON, OVER_IMAGES = "Wilson", "t over images"
 LEAST_SPAN = 2.0  # percentage points that a panel shows at least: smaller differences are to look small
 
@@ -36,54 +40,49 @@ def drawn_accuracy(accuracy: pd.DataFrame, parity: pd.DataFrame) -> pd.DataFrame
     return drawn[["dataset", "head", "model", "n", "images", "top1", "low", "high", "interval"]]
 
 
-def draw_accuracy(
-    drawn: pd.DataFrame, reference: str, labels: Mapping[str, str], paint: Mapping[str, str], marks: Mapping[str, str]
-) -> Figure:
+def draw_accuracy(drawn: pd.DataFrame, reference: str, look: Look) -> Figure:
     """One panel a data set and head, one point a model, the reference first: top-1 in per cent with its 95 % interval.
 
     The dashed line is the reference, from which the others are read. Axes begin where the values do, not at 0.
 
     Args:
-        drawn: of `drawn_accuracy`. reference: key of the reference. labels, paint, marks: of the models, by key.
+        drawn: of `drawn_accuracy`. reference: key of the reference.
     """
-    order = {key: place for place, key in enumerate([reference, *labels])} | {reference: -1}
+    order = {key: place for place, key in enumerate([reference, *look.labels])} | {reference: -1}
     ordered = drawn.sort_values("model", key=lambda keys: keys.map(order), kind="stable")  # of each panel's points
     groups = [(names, ordered.loc[ordered.index.isin(part.index)]) for names, part in drawn.groupby(GROUP, sort=False)]
-    columns = min(COLUMNS, len(groups))
-    rows = -(-len(groups) // columns)
     most = max(len(part) for _, part in groups)
     with plt.rc_context(STYLE):
-        size = (max(2.3, 0.55 * most + 1.1) * columns, 3.1 * rows)
-        figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False)
-        for ((dataset, head), part), panel in zip(groups, panels.flat, strict=False):
+        figure, panels = panels_for(len(groups), max(2.3, 0.55 * most + 1.1), 3.1)
+        for ((dataset, head), part), panel in zip(groups, panels, strict=True):
             for place, row in enumerate(part.to_dict("records")):
-                _point(panel, place, row, labels, paint, marks)
+                draw_point(panel, place, row, look)
             _baseline(panel, part, reference)
-            names = [literal(labels.get(key, key)) for key in part["model"]]
-            panel.set_xticks(range(len(part)), names, rotation=40, ha="right", rotation_mode="anchor")
+            turned(panel, [look.name(key) for key in part["model"]])
             panel.set_xlim(-0.6, len(part) - 0.4)
             panel.set_ylim(*_limits(part))
-            panel.set_title(f"{literal(str(dataset))}, {literal(head_name(str(head)))}\n{_size(part)}", fontsize=8)
-        for panel in panels.flat[len(groups) :]:
-            panel.set_axis_off()
-        for row in panels:
-            row[0].set_ylabel("top-1 accuracy, %")
+            panel.set_title(f"{set_and_head(str(dataset), str(head))}\n{_size(part)}", fontsize=8)
+        for panel in panels[::ACROSS]:
+            panel.set_ylabel("top-1 accuracy, %")
     return figure
 
 
-def _point(
-    panel: Axes, place: int, row: Mapping[Hashable, Any], labels: Mapping[str, str], paint: Mapping[str, str],
-    marks: Mapping[str, str],
-) -> None:  # fmt: skip
+def draw_point(panel: Axes, place: int, row: Mapping[Hashable, Any], look: Look) -> None:
+    """A model's top-1 accuracy in per cent, with its interval and the number above it; `row` of `drawn_accuracy`."""
     key, top1 = str(row["model"]), 100 * row["top1"]
     panel.plot([place, place], [100 * row["low"], 100 * row["high"]], color="black", linewidth=1, zorder=2)
     panel.plot(
-        place, top1, marks.get(key, "o"), color=paint.get(key, HUMAN_COLOUR), markersize=7, markeredgecolor="black",
-        markeredgewidth=0.6, label=literal(labels.get(key, key)), zorder=3,
+        place, top1, look.marker(key), color=look.colour(key), markersize=7, markeredgecolor="black",
+        markeredgewidth=0.6, label=look.name(key), zorder=3,
     )  # fmt: skip
     panel.annotate(
         f"{top1:.1f}", (place, 100 * row["high"]), xytext=(0, 3), textcoords="offset points", fontsize=7, ha="center"
     )
+
+
+def set_and_head(dataset: str, head: str) -> str:
+    """A set of labelled images and a classification head, a line each: together they are wider than a panel."""
+    return f"{literal(shortened(dataset))}\n{literal(head_name(head))}"
 
 
 def _baseline(panel: Axes, part: pd.DataFrame, reference: str) -> None:
@@ -103,9 +102,3 @@ def _size(part: pd.DataFrame) -> str:
     if (part["interval"] == OVER_IMAGES).any():
         return f"n = {n} predictions of {images} images\n95 % t intervals over images"
     return f"n = {n}, Wilson 95 %"
-
-
-def between(counts: pd.Series) -> str:
-    """A count, or the range of several."""
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

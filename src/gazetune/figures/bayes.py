@@ -1,6 +1,5 @@
 """Bayes factors on Jeffreys' scale (the paper's Figure 4B), and against the scale of their prior."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,34 +8,34 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazetune.figures.accuracy import between
-from gazetune.figures.style import OTHER_MARKERS, OTHERS, STYLE, literal, save
+from gazetune.figures.palette import Look, literal, shortened
+from gazetune.figures.style import ACROSS, STYLE, between, legend_below, panels_for, save, turned
 from gazetune.parity.compare import sensitivity
 from gazetune.run import Run
 from gazetune.statistics.bayes import R_MEDIUM, TIERS
 from gazetune.tables.changes import OWN, PAIR, head_name, to_read
 
-Names = Mapping[str, str]
 CEILING = "ceiling (t = 0)"
 LOWEST, HIGHEST = 1e-4, 1000.0  # of the axis; what lies below is drawn at the edge, with its logarithm beside it
 TICKS = {0.5: ".5", 0.707: "√2/2", 1.0: "1", 1.414: "√2"}
 WIDEST = 4.0  # inches of a panel that has others beside it
-COLUMNS = 4
 PRIORS = {"jzs": "JZS, r = √2/2", "jzs_r1": "JZS, r = 1", "unit": "unit information"}
 GROUP = ["dataset", "head"]
+ALT = {
+    "bayes_factors": "Bayes factors for equal accuracy of each model and the reference on a log scale, against "
+    "Jeffreys' tiers, under three priors; bars mark the largest value that each can have (t = 0).",
+    "bayes_sensitivity": "The Bayes factor against the scale of its prior; dashed the largest value it can have.",
+}
 
 
-def write_bayes(run: Run, table: pd.DataFrame, labels: Names, paint: Names, marks: Names) -> list[str]:
-    """`figures/bayes_factors` and `bayes_sensitivity` as PNG, SVG and CSV from the rows of `parity`.
-
-    labels, paint, marks: of the models, by key. Nothing is written where there are no rows.
-    """
+def write_bayes(run: Run, table: pd.DataFrame, look: Look) -> list[str]:
+    """`figures/bayes_factors` and `bayes_sensitivity` and their CSV, from the rows of `parity`; nothing without any."""
     if table.empty:
         return []
     factors, scales = drawn_factors(table), drawn_rows(table)
     return [
-        *save(run, "bayes_factors", draw_factors(factors, labels, paint, marks), factors, vector=True),
-        *save(run, "bayes_sensitivity", draw_sensitivity(scales, labels, paint, marks), scales, vector=True),
+        *save(run, "bayes_factors", draw_factors(factors, look), factors, look.formats),
+        *save(run, "bayes_sensitivity", draw_sensitivity(scales, look), scales, look.formats),
     ]
 
 
@@ -52,11 +51,11 @@ def drawn_factors(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def draw_factors(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Names) -> Figure:
+def draw_factors(drawn: pd.DataFrame, look: Look) -> Figure:
     """One panel a prior, one group a data set and head, one point a model; stems from BF01 = 1, bars the ceiling.
 
     Args:
-        drawn: of `drawn_factors`. labels, paint, marks: of the models, by key.
+        drawn: of `drawn_factors`.
     """
     groups = list(drawn[GROUP].drop_duplicates().itertuples(index=False, name=None))
     models = list(drawn["first"].unique())
@@ -74,20 +73,14 @@ def draw_factors(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Names)
                 of = part[(part["dataset"] == dataset) & (part["head"] == head)]
                 for row in of.to_dict("records"):
                     offset = 0.7 * ((models.index(row["first"]) + 0.5) / len(models) - 0.5)
-                    _stem(
-                        panel,
-                        place + offset,
-                        row,
-                        labels,
-                        _look(row["first"], models, paint, marks),
-                        0.36 / len(models),
-                    )
+                    _stem(panel, place + offset, row, look, 0.36 / len(models))
             names = [_group(drawn, dataset, head) for dataset, head in groups]
-            panel.set_xticks(range(len(groups)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=7)
+            turned(panel, names)
+            panel.tick_params(axis="x", labelsize=7)
             panel.set_title(title)
         for panel in grid[:, 0]:
             panel.set_ylabel("BF$_{01}$ (above 1: for equality)")
-        _legend(figure)
+        legend_below(figure)
     return figure
 
 
@@ -98,68 +91,57 @@ def drawn_rows(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def draw_sensitivity(drawn: pd.DataFrame, labels: Names, paint: Names, marks: Names) -> Figure:
+def draw_sensitivity(drawn: pd.DataFrame, look: Look) -> Figure:
     """One panel a data set and head, one line a model: BF01 against the scale r; dashed the ceiling (t = 0)."""
     groups = list(drawn[GROUP].drop_duplicates().itertuples(index=False, name=None))
     models = list(drawn["first"].unique())
     with plt.rc_context(STYLE):
-        columns = min(COLUMNS, len(groups))
-        rows = -(-len(groups) // columns)
-        size = (2.6 * columns + 1.6, 3.4 * rows + 0.3)
-        figure, panels = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
-        for panel in panels.flat[len(groups) :]:
-            panel.set_axis_off()
-        for (dataset, head), panel in zip(groups, panels.flat, strict=False):
+        figure, panels = panels_for(len(groups), 2.6, 3.6, beside=1.6, sharey=True)
+        for (dataset, head), panel in zip(groups, panels, strict=True):
             part = drawn[(drawn["dataset"] == dataset) & (drawn["head"] == head)]
             panel.set_xscale("log")
             panel.set_xlim(0.45, 1.57)
-            _tiers(
-                panel,
-                panel in panels[:, -1],
-                drawn["bf01"].min(),
-                drawn["ceiling"].max(),
-            )
+            last = panel is panels[-1] or panel in panels[ACROSS - 1 :: ACROSS]  # of its row
+            _tiers(panel, last, drawn["bf01"].min(), drawn["ceiling"].max())
             panel.set_xticks(list(TICKS), list(TICKS.values()))
             panel.minorticks_off()
             for model in models:
                 line = part[part["first"] == model].sort_values("r")
-                _line(panel, line, labels.get(model, model), models.index(model), _look(model, models, paint, marks))
+                _line(panel, line, model, models.index(model), look)
             for _, top in part.drop_duplicates(["n", "r"]).groupby("n"):
                 panel.plot(top["r"], top["ceiling"], color="black", linestyle="--", linewidth=1, label=CEILING)
             panel.set_title(_group(drawn, dataset, head), fontsize=8)
             panel.set_xlabel("scale r of the prior on d")
-        for panel in panels[:, 0]:
+        for panel in panels[::ACROSS]:
             panel.set_ylabel("BF$_{01}$ (above 1: for equality)")
-        _legend(figure)
+        legend_below(figure)
     return figure
 
 
-def _look(model: str, models: list[str], paint: Names, marks: Names) -> dict[str, Any]:
-    place = models.index(model)
-    colour = paint.get(model, OTHERS[place % len(OTHERS)])
-    marker = marks.get(model, OTHER_MARKERS[place % len(OTHER_MARKERS)])
-    return {"color": colour, "marker": marker, "markeredgecolor": "black", "markeredgewidth": 0.5}
+def _shape(key: str, look: Look) -> dict[str, Any]:
+    shape = {"color": look.colour(key), "marker": look.marker(key), "label": look.name(key)}
+    return shape | {"markeredgecolor": "black", "markeredgewidth": 0.5}
 
 
-def _stem(panel: Axes, x: float, row: dict[str, Any], labels: Names, look: dict[str, Any], half: float) -> None:
-    shown, name = max(row["bf01"], LOWEST), literal(labels.get(row["first"], row["first"]))
-    panel.plot([x, x], [1, shown], color=look["color"], linewidth=1.5, zorder=1)
-    panel.plot(x, shown, **look, markersize=6, linestyle="none", label=name)
+def _stem(panel: Axes, x: float, row: dict[str, Any], look: Look, half: float) -> None:
+    key, shown = str(row["first"]), max(row["bf01"], LOWEST)
+    panel.plot([x, x], [1, shown], color=look.colour(key), linewidth=1.5, zorder=1)
+    panel.plot(x, shown, markersize=6, linestyle="none", **_shape(key, look))
     panel.plot([x - half, x + half], [row["ceiling"]] * 2, color="black", linewidth=1.2, label=CEILING)
     if row["bf01"] < LOWEST:
         place: dict[str, Any] = {"xytext": (-3, 6), "textcoords": "offset points", "rotation": 90}
         panel.annotate(f"← {_logarithm(row['ln_bf01'])}", (x, LOWEST), **place, ha="right", fontsize=7)
 
 
-def _line(panel: Axes, line: pd.DataFrame, label: str, place: int, look: dict[str, Any]) -> None:
+def _line(panel: Axes, line: pd.DataFrame, key: str, place: int, look: Look) -> None:
     if line.empty:
         return
-    panel.plot(line["r"], line["bf01"].clip(lower=LOWEST), **look, markersize=5, label=literal(label))
+    panel.plot(line["r"], line["bf01"].clip(lower=LOWEST), markersize=5, **_shape(key, look))
     if (line["bf01"] < LOWEST).any():
         ln = line["ln_bf01"].iloc[(line["r"] - R_MEDIUM).abs().argmin()]
         above: dict[str, Any] = {"xytext": (0, 7 + 9 * place), "textcoords": "offset points"}
-        note = f"{literal(label)} ↓ {_logarithm(ln)}"
-        panel.annotate(note, (line["r"].iloc[0], LOWEST), **above, fontsize=7, color=look["color"])
+        note = f"{look.name(key)} ↓ {_logarithm(ln)}"
+        panel.annotate(note, (line["r"].iloc[0], LOWEST), **above, fontsize=7)
 
 
 def _logarithm(ln_bf01: float) -> str:
@@ -169,14 +151,8 @@ def _logarithm(ln_bf01: float) -> str:
 def _group(drawn: pd.DataFrame, dataset: str, head: str) -> str:
     """A data set, its head where it is not the model's own, and its images: no image counts twice in what is read."""
     part = drawn[(drawn["dataset"] == dataset) & (drawn["head"] == head)]
-    how = "" if head == OWN else f", {literal(head_name(head))}"
-    return f"{literal(str(dataset))}{how}\nn = {between(part['n'])} images"
-
-
-def _legend(figure: Figure) -> None:
-    pairs = [pair for panel in figure.axes for pair in zip(*panel.get_legend_handles_labels(), strict=True)]
-    shown = {name: handle for handle, name in pairs}
-    figure.legend(shown.values(), shown, loc="outside lower center", ncols=min(len(shown), 4), frameon=False)
+    how = "" if head == OWN else f"\n{literal(head_name(head))}"
+    return f"{literal(shortened(dataset))}{how}\nn = {between(part['n'])} images"
 
 
 def _tiers(panel: Axes, named: bool, low: float, high: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from gazetune.figures.alt import ALT
 from gazetune.run import Run
 
 MOST_SVG_BYTES = 400_000  # a larger drawing has thousands of points, and is shown as pixels
@@ -14,28 +15,6 @@ LEAST_WIDTH_PX = 480  # no figure is made smaller than this
 STEP = 0.75  # by which a side of the largest figure shrinks until the page fits
 JPEG_QUALITY = 88
 MEDIA = {"png": "image/png", "svg": "image/svg+xml", "jpeg": "image/jpeg"}
-# every figure by name, in the order of the page, with what is to be seen in it
-ALT = {
-    "alignment": "Mean of every metric for humans, the centre prior and each model; error bars are 1 SEM.",
-    "examples": "Test images at quantiles (95 to 5 %) of the gain in CC: photo, human fixation density, the attention "
-    "map of each model, and the difference of the two models named (red: more attention, blue: less).",
-    "consistency": "Gain in CC of each test image against how far its observers agree, with the least-squares line.",
-    "heads": "How human-like each attention head is: mean CC of its [CLS] attention (of a model that is not read at "
-    "[CLS]: the mean over its patches) with the human density maps, by layer (rows, 1 is the first) and head (columns; "
-    "mean: the average over the heads of a layer). One panel a model, one scale, in whose bar a line marks the mean "
-    "training map; a frame marks the best head of each model.",
-    "methods": "Mean CC with its 95 % interval by several attention methods (across), one line a model.",
-    "accuracy": "Top-1 accuracy of each model by data set and classification head, with 95 % intervals; the dashed "
-    "line is the reference. Axes do not begin at 0.",
-    "bayes_factors": "Bayes factors for equal accuracy of each model and the reference on a log scale, against "
-    "Jeffreys' tiers, under three priors; bars mark the largest value that each can have (t = 0).",
-    "bayes_sensitivity": "The Bayes factor against the scale of its prior; dashed the largest value it can have.",
-    "directions": "Accuracy of each model over that of the reference, by corruption and by class. Triangles up "
-    "(green): the model is better, down (orange): the reference is, circles (grey), on the diagonal: both are equal.",
-    "corruption_changes": "Change of accuracy against the reference by corruption, in order, with 95 % intervals.",
-    "class_changes": "Change of accuracy against the reference by class, in order, with 95 % intervals; where there "
-    "are many classes only the largest changes are named.",
-}
 
 
 @dataclass(frozen=True)
