@@ -78,16 +78,26 @@ def _annotations(folder: Path, url: str) -> None:
         pooch.get_logger().setLevel("WARNING")
         known = f"md5:{ANNOTATIONS_MD5}"
         got = pooch.retrieve(f"{url}/{ANNOTATIONS}", known, ".annotations.zip", folder, downloader=resuming)
-        with zipfile.ZipFile(got) as archive:
-            for name in INSTANCES:
-                write_whole(place / name, archive.read(f"annotations/{name}"))
+        _take_instances(Path(got), place)
     except requests.RequestException as reason:
         raise _failed(f"{url}/{ANNOTATIONS}", reason) from reason
-    except (ValueError, KeyError, zipfile.BadZipFile) as reason:  # ValueError: pooch's, for another hash
+    except ValueError as reason:  # pooch's, for another hash
         raise GazetuneError(
             f"The archive of COCO's annotations is not the expected one ({reason}); not used."
         ) from None
     Path(got).unlink()
+
+
+def _take_instances(archive: Path, place: Path) -> None:
+    """The two files of objects out of COCO's archive. Raises GazetuneError where it does not hold them whole."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in INSTANCES:
+                write_whole(place / name, opened.read(f"annotations/{name}"))
+    except (ValueError, KeyError, zipfile.BadZipFile) as reason:
+        raise GazetuneError(
+            f"The archive of COCO's annotations is not the expected one ({reason}); not used."
+        ) from None
 
 
 def _archive(path: Path) -> str:
