@@ -107,7 +107,21 @@ def table(content: bytes, draw: Draw) -> bytes:
         what = draw.randrange(8)
         if what < 4:
             rows[row][column % len(rows[row])] = draw.choice(
-                (*NUMBERS, "", " ", LONG, "\x00", '"', '"a\nb"', "=1+1", "../../x", "NA", "a;b", "\ud7ff", "/etc/passwd")
+                (
+                    *NUMBERS,
+                    "",
+                    " ",
+                    LONG,
+                    "\x00",
+                    '"',
+                    '"a\nb"',
+                    "=1+1",
+                    "../../x",
+                    "NA",
+                    "a;b",
+                    "\ud7ff",
+                    "/etc/passwd",
+                )
             )
         elif what == 4:  # a whole column
             value = draw.choice((*NUMBERS, "", "x", "../x"))
@@ -191,14 +205,30 @@ def png_bomb(side: int, kind: int, depth: int = 8) -> bytes:
     packer = zlib.compressobj(1)
     data = b"IDAT" + b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     chunks = (header, data, b"IEND")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
+    )
 
 
 def npy_header(content: bytes, draw: Draw) -> bytes:
     """An NPY whose header says another shape, type or nothing that is one."""
     shape = draw.choice(("(1000000, 1000000)", "(2, 3)", "(-1, 8)", "()", "(9,)", "(1e9, 2)", "'a'", "(1,)*9", "(0, 5)", "(30000, 30000)",
                          "(" + "1," * 70 + ")", "((" * 3000, "(99999999999999999999, 1)"))  # fmt: skip
-    kind = draw.choice(("'<f4'", "'|O'", "'<f8'", "'<c16'", "'|V100000'", "'<U9'", "[('a', '<f4')]", "'<M8[s]'", "None", "'|u1'", "'>i2'"))
+    kind = draw.choice(
+        (
+            "'<f4'",
+            "'|O'",
+            "'<f8'",
+            "'<c16'",
+            "'|V100000'",
+            "'<U9'",
+            "[('a', '<f4')]",
+            "'<M8[s]'",
+            "None",
+            "'|u1'",
+            "'>i2'",
+        )
+    )
     order = draw.choice(("False", "True", "2"))
     said = f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
     length = draw.choice((len(said), len(said), len(said), 0, 65535))

@@ -342,7 +342,10 @@ def read_settings(folder: Path) -> None:
     """All of them, the spoilt one last to be met by every reader that there is for it."""
     start_of(str(folder))
     cli._folder(str(folder / "config.yaml"), None, None)
-    for read in (lambda: load_experiment(str(folder / "config.yaml"), ("training.lr=2e-5",)), lambda: of_run(Run(folder))):
+    for read in (
+        lambda: load_experiment(str(folder / "config.yaml"), ("training.lr=2e-5",)),
+        lambda: of_run(Run(folder)),
+    ):
         read()
     tolerances(folder / "tolerances.yaml")
     (folder / "fixations_val2014.json").write_text("{}")
@@ -468,7 +471,9 @@ def write_tensors(folder: Path) -> None:
     columns = {"map": torch.rand(3, 4, 4), "row": torch.arange(5), "half": torch.rand(2, 2).half()}
     run.write_tensors("state.safetensors", columns, inputs="these", state={"step": 3, "evaluated": {"0": 1.5}})
     run.write_json("summary.json", {"a": [1, 2, {"b": "c"}]})
-    run.write_json("provenance.json", {"stages": {"train": {"inputs": {"a": 1}, "outputs": {"summary.json": "0" * 64}}}})
+    run.write_json(
+        "provenance.json", {"stages": {"train": {"inputs": {"a": 1}, "outputs": {"summary.json": "0" * 64}}}}
+    )
 
 
 def spoil_tensors(folder: Path, draw: m.Draw) -> None:
@@ -571,7 +576,17 @@ def spoil_archive(folder: Path, draw: m.Draw) -> None:
         one_of("a.*", m.any_bytes, m.any_bytes, m.replaced)(folder, draw)
         return
     outside = str(folder / "outside")
-    name = draw.choice(("repository-1/data/a.txt", "repository-1/../../outside", outside, "../outside", "x/data/b/c.bin", "\x00", "x/" * 5000))
+    name = draw.choice(
+        (
+            "repository-1/data/a.txt",
+            "repository-1/../../outside",
+            outside,
+            "../outside",
+            "x/data/b/c.bin",
+            "\x00",
+            "x/" * 5000,
+        )
+    )
     fields: dict[str, Any] = draw.choice(
         ({}, {"type": b"2", "linkname": outside}, {"type": b"1", "linkname": "../../outside"}, {"type": b"5"}, {"type": b"3"},
          {"type": b"2", "linkname": ".."}, {"mode": 0o7777}, {"mtime": -1}, {"pax_headers": {"path": outside}},

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
-from gazetune.errors import GazetuneError, Interrupted
+from gazetune.documents import read_yaml
+from gazetune.errors import GazetuneError, InputError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
@@ -380,10 +380,10 @@ def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
     if not path.is_file():
         return path
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path)
         chosen = [int(s) for s in seeds.split(",")] if seeds else settings.get("seeds", [42])
         return default_folder(settings["name"], chosen)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):
         return path  # what is wrong with it will be said when it is read in earnest
 
 

@@ -4,9 +4,7 @@ Its licence (CC BY 4.0 with two more terms) forbids to tune a model on it, and a
 with their red border. The border is taken off for the model alone.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +12,7 @@ from jaxtyping import UInt8
 from gazetune.data.classes import Classes, unambiguous
 from gazetune.data.images import read_rgb
 from gazetune.data.labelled import Labelled, existing_folder, photos_in, some, sub_folders
+from gazetune.documents import read_json, short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file
 from gazetune.progress import say
@@ -42,8 +41,8 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
     """
     place = existing_folder(folder)
     try:
-        labels_text, matches_text, lines, order_text = ((place / f).read_text(encoding="utf-8") for f in MAPPING_FILES)
-        labels, matches, order = json.loads(labels_text), json.loads(matches_text), json.loads(order_text)
+        labels, matches, order = (read_json(place / MAPPING_FILES[i]) for i in (0, 1, 3))
+        lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8")
         line_of = unambiguous([line.strip() for line in lines.splitlines()])
         index_of = {int(line): int(index) for index, line in order.items()}
         return {
@@ -55,8 +54,10 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
         raise InputError(
             f"ObjectNet needs its mapping files in '{place}' ({', '.join(MAPPING_FILES)}): {reason}."
         ) from None
-    except (ValueError, KeyError, AttributeError) as reason:
-        raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
+    except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as reason:
+        raise InputError(
+            f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
+        ) from None
 
 
 def objectnet_classes(folder: str | Path) -> Classes:
@@ -68,12 +69,14 @@ def objectnet_classes(folder: str | Path) -> Classes:
     place = existing_folder(folder)
     try:
         lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8").splitlines()
-        order = json.loads((place / MAPPING_FILES[3]).read_text(encoding="utf-8"))
+        order = read_json(place / MAPPING_FILES[3])
         names = {int(index): lines[int(line)].strip() for index, line in order.items()}
         if sorted(names) != list(range(len(lines))) or len(set(order.values())) < len(lines):
             raise ValueError(f"{len(names)} indices for {len(lines)} lines")
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as reason:
-        raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as reason:
+        raise InputError(
+            f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
+        ) from None
     return Classes(names=tuple(names[i] for i in range(len(names))))
 
 
@@ -90,7 +93,7 @@ def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes | Non
         InputError: a missing folder or file, a sub-folder that is no kind of ObjectNet, no photo at all.
     """
     folder, answers = existing_folder(path), objectnet_mapping(mapping)
-    kinds: dict[str, Any] = json.loads((Path(mapping).expanduser() / MAPPING_FILES[0]).read_text(encoding="utf-8"))
+    kinds = read_json(Path(mapping).expanduser() / MAPPING_FILES[0])
     inside = [p for p in sub_folders(folder) if p.name not in MAPPING_FOLDERS]
     unknown = [p.name for p in inside if p.name not in kinds]
     if unknown:
