@@ -17,7 +17,8 @@ NUMBERS = (
     "9223372036854775808", "9" * 25, "9" * 5000, "0x10", "1_000", "1e-320", "0.5", "-0", "00", "١٢", "1,5", "True",
 )  # fmt: skip
 TOKENS = (
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b",", b"\n", b"\r", b"\t", b"{", b"}", b"[", b"]",
+    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b",", b"\n", b"\r", b"\t", b"{", b"}", b"[",
+    b"]",
     b":", b"- ", b"&a ", b"*a", b"<<: *a", b"!!python/object/apply:os.system ['true']", b"null", b"{}", b"[]", b'""',
     b"../../outside", b"/etc/passwd", b"=1+1", b"<script>", "café".encode("latin-1"), "\u202e".encode(), b"%s%n", b"#",
     b"!!timestamp 2024-99-99", b"2024-99-99", b"? ", b"|", b"~", b"\\u0000", b"\\ud800", b"\x1f\x8b", b"PK\x03\x04",
@@ -26,7 +27,8 @@ LONG = "x" * 5000
 DEEP = 60_000  # far more than Python's own limit of nested calls
 # what may stand where something else was expected, in a tree of JSON or YAML
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 0.5, -1.5, 1e308, 2**31, 2**63, 10**30, float("nan"), float("inf"), "", "0", "abc", LONG, "\x00",
+    None, True, False, 0, -1, 1, 0.5, -1.5, 1e308, 2**31, 2**63, 10**30, float("nan"), float("inf"), "", "0", "abc", LONG,
+    "\x00",
     "\ud800", "../x", "/etc/passwd", [], {}, [[]], [None], {"a": None}, [1, 2], ["a", 1], [1e999], {"size": [1]},
 )  # fmt: skip
 
@@ -212,8 +214,8 @@ def png_bomb(side: int, kind: int, depth: int = 8) -> bytes:
 
 def npy_header(content: bytes, draw: Draw) -> bytes:
     """An NPY whose header says another shape, type or nothing that is one."""
-    shape = draw.choice(("(1000000, 1000000)", "(2, 3)", "(-1, 8)", "()", "(9,)", "(1e9, 2)", "'a'", "(1,)*9", "(0, 5)", "(30000, 30000)",
-                         "(" + "1," * 70 + ")", "((" * 3000, "(99999999999999999999, 1)"))  # fmt: skip
+    shape = draw.choice(("(1000000, 1000000)", "(2, 3)", "(-1, 8)", "()", "(9,)", "(1e9, 2)", "'a'", "(1,)*9", "(0, 5)",
+                         "(30000, 30000)",                          "(" + "1," * 70 + ")", "((" * 3000, "(99999999999999999999, 1)"))  # fmt: skip
     kind = draw.choice(
         (
             "'<f4'",

@@ -14,7 +14,7 @@ from gazetune.explained import classes_of, method_inputs, prepare_classes
 from gazetune.job import Job, data_stages, made_by, on_device
 from gazetune.prepared import Prepared
 from gazetune.provenance import fingerprint
-from gazetune.training.checkpoint import keeper, resume_file
+from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
 from gazetune.training.loss import Part, teacher_features
 from gazetune.training.preservation import require_terms
@@ -106,6 +106,10 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, beside: dic
     accuracy = judge(job, beside["accuracy_on"], student) if "accuracy_on" in beside else None
     method = METHODS[job.experiment.method_of(entry.model)]
     state = tune(student, parts["train"], parts["validation"], method, settings, seed, keep, preserve, accuracy)
+    damaged = damaged_best(job.run, state)
+    if damaged is not None:
+        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
+        raise InputError(f"'{damaged}' is damaged and is not used. Run again with --resume: the training starts anew.")
     about: dict[str, Any] = {"learnable": sum(p.numel() for p in student.learnable().values())}
     about["parameters"] = sum(p.numel() for p in student.model.parameters())
     if "accuracy_on" in beside:

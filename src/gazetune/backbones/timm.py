@@ -15,6 +15,7 @@ import transformers
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from gazetune.backbones.foreign import levels_of
 from gazetune.backbones.vit import HALF, IMAGENET
 from gazetune.errors import InputError
 
@@ -234,7 +235,7 @@ def _normalisation(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     cfg = _pretrained(about)
     if "mean" in cfg and "std" in cfg:
-        return tuple(cfg["mean"]), tuple(cfg["std"])
+        return levels_of({"image_mean": cfg["mean"], "image_std": cfg["std"]}, (IMAGENET[0], IMAGENET[1]), source)
     if architecture.startswith("deit") or "dinov2" in architecture:
         return IMAGENET
     for start, known in TAGS.items():

@@ -140,7 +140,7 @@ def categories_of(path: Path) -> dict[int, str]:
         named = {}
     if not named:
         raise InputError(
-            f"'{path}' has no 'categories' with a name and an id of its own each: needed is an instances_*.json of COCO."
+            f"'{path}' has no 'categories' with a name and an id of its own each; needed: instances_*.json of COCO."
         )
     return named
 

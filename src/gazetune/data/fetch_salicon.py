@@ -124,8 +124,8 @@ def _wanted(folder: Path) -> list[str]:
     wrong = sorted(name for name in names if not PHOTO.fullmatch(name))
     if wrong:  # they are asked of the server, and written
         raise InputError(
-            f"SALICON's files in '{folder}' speak of a photo '{short(wrong[0])}', which is not named as COCO's are, for "
-            f"example COCO_val2014_000000000042.jpg. Get them again."
+            f"SALICON's files in '{folder}' speak of a photo '{short(wrong[0])}', not named as COCO's are, for example "
+            f"COCO_val2014_000000000042.jpg. Get them again."
         )
     return sorted(names)
 

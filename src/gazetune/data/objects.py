@@ -104,7 +104,8 @@ def _corners(csv: Path, number: int, outline: str) -> list[float]:
     near = all(-MOST_SIDE_PX <= value <= MOST_SIDE_PX for corner in corners for value in corner)
     if len(corners) < 3 or not near or any(len(corner) != 2 for corner in corners):
         raise InputError(
-            f"'{csv}', line {number + 2}: an outline is at least three corners 'x y, x y, x y', got {short(outline, 60)!r}."
+            f"'{csv}', line {number + 2}: an outline is at least three corners 'x y, x y, x y', got "
+            f"{short(outline, 60)!r}."
         )
     return [value for corner in corners for value in corner]
 

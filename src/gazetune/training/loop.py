@@ -133,11 +133,11 @@ def _right(state: State, settings: Training, accuracy: float, note: list[str]) -
     return {"accuracy": accuracy, "refused": state.step in state.refused}
 
 
-def _judge(state: State, loss: float, settings: Training, save_best: Callable[[], None]) -> None:
+def _judge(state: State, loss: float, settings: Training, save_best: Callable[[], dict[str, str]]) -> None:
     state.evaluated[str(state.step)] = loss
     if loss < state.best_loss and state.step not in state.refused:
         state.best_loss, state.best_step = loss, state.step
-        save_best()
+        state.best_files = save_best()
     if loss <= state.reference_loss - settings.min_improvement:
         state.reference_loss, state.waited = loss, 0
     else:
