@@ -15,6 +15,7 @@ from rich.console import Console
 from gazetune.documents import read_yaml
 from gazetune.errors import GazetuneError, InputError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
+from gazetune.progress import visible
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
@@ -356,8 +357,8 @@ def reproduce(
     if as_json:
         typer.echo(table.to_json(orient="records", indent=1, force_ascii=False))
     else:
-        console = Console()
-        print_reproduction(subject, table, console if console.is_terminal else Console(width=160))
+        console = Console(markup=False)
+        print_reproduction(subject, table, console if console.is_terminal else Console(width=160, markup=False))
     if missed:
         raise GazetuneError("Values outside their tolerance:\n" + "\n".join(f"- {line}" for line in missed))
 
@@ -397,8 +398,8 @@ def _show(
         return
     from gazetune.report.terminal import print_summary
 
-    console = Console()
-    (tables or print_summary)(summary, console if console.is_terminal else Console(width=120))
+    console = Console(markup=False)
+    (tables or print_summary)(summary, console if console.is_terminal else Console(width=120, markup=False))
 
 
 def main() -> None:
@@ -439,4 +440,4 @@ def _failed(error: Exception) -> int:
 def _say(message: str) -> None:
     if "--debug" in sys.argv:
         traceback.print_exc()
-    print(f"gazetune: {message}", file=sys.stderr)
+    print(visible(f"gazetune: {message}"), file=sys.stderr)

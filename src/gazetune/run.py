@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +34,8 @@ CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl"
 Json = Any
 TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level", "class", "corruption", "text"]
 TEXTS += ["first", "second"]  # of a comparison: keys of models
-FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
+# what a spreadsheet would run; with the apostrophes before it, so that taking one off again gives what was there
+FORMULA, GUARDED = r"^('*[=+\-@\t\r\n])", r"^'('*[=+\-@\t\r\n])"
 TYPES: dict[str, Any] = {**dict.fromkeys(TEXTS, str), "seed": "Int64"}
 
 
@@ -64,9 +66,7 @@ class Run:
             table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
         except (ValueError, OSError, OverflowError) as reason:
             raise InputError(f"'{path}' is damaged ({short(reason)}). Go on with gazetune run --resume.") from None
-        for column in table.columns.intersection(TEXTS):
-            table[column] = table[column].str.replace(GUARDED, r"\1", regex=True)
-        return table
+        return _each_text(table, GUARDED, r"\1")
 
     @property
     def images(self) -> pd.DataFrame:
@@ -157,13 +157,13 @@ class Run:
         """Write a tidy table as CSV (UTF-8, comma, one header line, empty for NaN).
 
         A text that begins with = + - @ or a control character gets an apostrophe in front, or a spreadsheet would run
-        it as a formula; `table` takes it off again.
+        it as a formula; `table` takes it off again. Numbers stay numbers.
         """
-        buffer = io.StringIO()
-        guarded = {c: table[c].str.replace(FORMULA, r"'\1", regex=True) for c in table.columns.intersection(TEXTS)}
-        table.assign(**guarded).to_csv(
-            buffer, index=False, float_format="%.9g", quoting=csv.QUOTE_MINIMAL, lineterminator="\n"
-        )
+        buffer, guarded = io.StringIO(), _each_text(table, FORMULA, r"'\1")
+        # csv does not quote a carriage return by itself where lines end in a newline
+        returns = any("\r" in value for c in _texts(guarded) for value in guarded[c] if isinstance(value, str))
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        guarded.to_csv(buffer, index=False, float_format="%.9g", quoting=quoting, lineterminator="\n")
         return self.write(f"{name}.csv", buffer.getvalue())
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], **about: Json) -> str:
@@ -304,6 +304,19 @@ class Run:
             if sha256_file(path) != expected:
                 return f"'{path}' is damaged or was edited (its sha256 is not the recorded one)"
         return None
+
+
+def _each_text(table: pd.DataFrame, pattern: str, replacement: str) -> pd.DataFrame:
+    """The table with a pattern replaced in every text of its columns of texts."""
+
+    def changed(value: Json) -> Json:
+        return re.sub(pattern, replacement, value) if isinstance(value, str) else value
+
+    return table.assign(**{c: table[c].map(changed).astype(table[c].dtype) for c in _texts(table)})
+
+
+def _texts(table: pd.DataFrame) -> list[str]:
+    return [c for c in table.columns if isinstance(table[c].dtype, pd.StringDtype) or table[c].dtype == object]
 
 
 def plain(value: Mapping[str, Json]) -> dict[str, Json]:

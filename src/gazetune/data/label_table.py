@@ -94,4 +94,5 @@ def _check_agreement(csv: Path, table: pd.DataFrame, column: str, places: Sequen
 
 
 def _index(text: str, n: int) -> int | None:
-    return int(text) if text.strip().isdecimal() and int(text) < n else None
+    known = len(text) < 10 and text.strip().isdecimal() and int(text) < n
+    return int(text) if known else None

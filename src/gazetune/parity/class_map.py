@@ -122,7 +122,7 @@ def read_class_map(
         "no class of the data set, or of several",
     )
     if column == "index":
-        found = [int(x) if x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
+        found = [int(x) if len(x) < 10 and x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
         what = f"no index of the model's {n_logits} logits (0 to {n_logits - 1})"
     else:
         theirs = Classes(names=tuple(of_model))
