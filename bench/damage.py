@@ -2,10 +2,10 @@
 
     python bench/damage.py [--seed N] [--files N]
 
-Each file is cut short and has one byte changed, at a place drawn by seed: in a finished run, and in one that was killed
-while it trained (its state and its best weights). Then the disk is full after so many bytes, at eight sizes. It must end
-either with every file as in the undamaged run (what was damaged is made again, which is said), or with exit 2 and a
-message that names the file; never with another result. Prints one line a file; exit code 1 on a failure.
+Each file is cut short and has one byte changed, at a place drawn by seed: in a run that was killed while it trained
+(its state and its best weights), and in a finished one. Then no file may be larger than so many bytes, at eight sizes.
+It must end either with every file as in the undamaged run (what was damaged is made again, which is said), or with exit
+2 and a message that names the file; never with another result. One line a file; exit code 1 on a failure.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from torture import artefacts
 
-import gazetune.commands  # noqa: F401  every process that is forked has it
+import gazetune.commands
 import gazetune.pipeline  # noqa: F401
 from gazetune import cli
-from torture import artefacts
 
 SETTINGS = (
     "data.world.images=42", "training.epochs=4", "training.evaluate_every=2", "training.checkpoint_seconds=0.01",
@@ -113,7 +113,7 @@ def damage(where: Path, seed: int, most: int | None, say: Callable[[str], None] 
         raise RuntimeError(said)
     expected = artefacts(whole / "run")
     stopped = _killed_in_training(where / "stopped")
-    cases = [(whole, name) for name in expected] + [(stopped, name) for name in artefacts(stopped / "run")]
+    cases = [(stopped, name) for name in artefacts(stopped / "run")] + [(whole, name) for name in expected]
     if most is not None:
         cases = random.Random(seed).sample(cases, min(most, len(cases)))
     counts: Counter[str] = Counter()
@@ -143,7 +143,11 @@ def _full(place: Path, most_bytes: int, expected: dict[str, object]) -> str:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     code, said = resumed(place, most_bytes)
-    if code not in (0, 1) or "Traceback" in said or (code and "could not be written" not in said and "too large" not in said):
+    if (
+        code not in (0, 1)
+        or "Traceback" in said
+        or (code and "could not be written" not in said and "too large" not in said)
+    ):
         return f"FAILED with exit {code}: {said[-500:]}"
     again, said = resumed(place)
     found = artefacts(place / "run")

@@ -14,7 +14,7 @@ LARGEST, MOST_LAYERS, MOST_SIDE_PX = 1_000_000, 512, 8192
 Levels = tuple[float, ...]
 
 
-def refuse_giants(settings: Mapping[str, Any], place: str = "") -> None:
+def refuse_giants(settings: Mapping[Any, Any], place: str = "") -> None:
     """Raises InputError for a number in a model's configuration that no model has."""
     for key, value in settings.items():
         name = f"{place}{short(key)}"

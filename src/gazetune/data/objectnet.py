@@ -40,6 +40,9 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
         InputError: a file is missing or damaged, or a label of one is not in the next.
     """
     place = existing_folder(folder)
+    missing = [name for name in MAPPING_FILES if not (place / name).is_file()]
+    if missing:
+        raise InputError(f"ObjectNet needs its mapping files in '{place}'; missing: {', '.join(missing)}.")
     try:
         labels, matches, order = (read_json(place / MAPPING_FILES[i]) for i in (0, 1, 3))
         lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8")
@@ -50,11 +53,7 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
             for name, label in sorted(labels.items())
             if label in matches
         }
-    except OSError as reason:
-        raise InputError(
-            f"ObjectNet needs its mapping files in '{place}' ({', '.join(MAPPING_FILES)}): {reason}."
-        ) from None
-    except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as reason:
+    except (InputError, OSError, ValueError, KeyError, AttributeError, TypeError, OverflowError) as reason:
         raise InputError(
             f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
         ) from None
@@ -73,7 +72,7 @@ def objectnet_classes(folder: str | Path) -> Classes:
         names = {int(index): lines[int(line)].strip() for index, line in order.items()}
         if sorted(names) != list(range(len(lines))) or len(set(order.values())) < len(lines):
             raise ValueError(f"{len(names)} indices for {len(lines)} lines")
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as reason:
+    except (InputError, OSError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as reason:
         raise InputError(
             f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
         ) from None

@@ -30,7 +30,7 @@ class Keeper:
 
     save_state: Callable[[State, dict[str, Tensor]], None]
     load_state: Callable[[], tuple[State, dict[str, Tensor]] | None]
-    save_best: Callable[[], dict[str, str]]  # the files that it wrote, with their sha256
+    save_best: Callable[[], dict[str, str] | None]  # the files that it wrote, with their sha256
     log: Callable[[dict[str, float | int | str]], None]
 
 
