@@ -28,7 +28,8 @@ DEEP = 60_000  # far more than Python's own limit of nested calls
 # what may stand where something else was expected, in a tree of JSON or YAML
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, -1.5, 1e308, 2**31, 2**63, 10**30, float("nan"), float("inf"), "", "0", "abc",
-    LONG, "\x00", "\ud800", "../x", "/etc/passwd", [], {}, [[]], [None], {"a": None}, [1, 2], ["a", 1], [1e999], {"size": [1]},
+    LONG, "\x00", "\ud800", "../x", "/etc/passwd", [], {}, [[]], [None], {"a": None}, [1, 2],
+    ["a", 1], [1e999], {"size": [1]},
 )  # fmt: skip
 
 
@@ -213,8 +214,9 @@ def png_bomb(side: int, kind: int, depth: int = 8) -> bytes:
 
 def npy_header(content: bytes, draw: Draw) -> bytes:
     """An NPY whose header says another shape, type or nothing that is one."""
-    shape = draw.choice(("(1000000, 1000000)", "(2, 3)", "(-1, 8)", "()", "(9,)", "(1e9, 2)", "'a'", "(1,)*9", "(0, 5)",
-                         "(30000, 30000)", "(" + "1," * 70 + ")", "((" * 3000, "(99999999999999999999, 1)"))  # fmt: skip
+    shape = draw.choice(("(1000000, 1000000)", "(2, 3)", "(-1, 8)", "()", "(9,)", "(1e9, 2)", "'a'", "(1,)*9",
+                         "(0, 5)", "(30000, 30000)", "(" + "1," * 70 + ")", "((" * 3000,
+                         "(99999999999999999999, 1)"))  # fmt: skip
     kind = draw.choice(
         (
             "'<f4'",
@@ -275,8 +277,9 @@ def mat_bomb(megabytes: int) -> bytes:
 def mat_deep(depth: int, packed: bool = True) -> bytes:
     """A .mat file with a cell in a cell in a cell."""
     inside = b""
-    for _ in range(depth):
-        shell = struct.pack("<II", 6, 8) + struct.pack("<II", 1, 0) + struct.pack("<IIii", 5, 8, 1, 1)
+    for level in range(depth):
+        n = 1 if level else 0  # the innermost is empty
+        shell = struct.pack("<II", 6, 8) + struct.pack("<II", 1, 0) + struct.pack("<IIii", 5, 8, n, n)
         shell += struct.pack("<II", 1, 0)
         inside = struct.pack("<II", 14, len(shell) + len(inside)) + shell + inside
         if len(inside) > 1 << 22:

@@ -587,7 +587,8 @@ def spoil_archive(folder: Path, draw: m.Draw) -> None:
     fields: dict[str, Any] = draw.choice(
         ({}, {"type": b"2", "linkname": outside}, {"type": b"1", "linkname": "../../outside"}, {"type": b"5"},
          {"type": b"3"}, {"type": b"2", "linkname": ".."}, {"mode": 0o7777}, {"mtime": -1},
-         {"pax_headers": {"path": outside}}, {"pax_headers": {"size": "9" * 20}}, {"pax_headers": {"comment": "x" * 1_000_000}}, {"mtime": 1e300})
+         {"pax_headers": {"path": outside}}, {"pax_headers": {"size": "9" * 20}},
+         {"pax_headers": {"comment": "x" * 1_000_000}}, {"mtime": 1e300})
     )  # fmt: skip
     members = [(name, draw.choice((b"one\n", b"", b"x" * 5000)), fields)]
     members += [(f"repository-1/{name}", content, {}) for name, content in GOOD.items()]

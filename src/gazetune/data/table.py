@@ -140,9 +140,8 @@ def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
         if not pd.api.types.is_numeric_dtype(table[column]):
             odd = pd.to_numeric(table[column].astype(str), errors="coerce").isna().to_numpy()
             wrong = int(np.flatnonzero(odd)[0]) if odd.any() else 0  # numbers without an end are numbers to pandas
-            raise InputError(
-                f"'{csv}', line {wrong + 2}: '{column}' must be a number, got '{short(str(table[column].iloc[wrong]))}'."
-            )
+            came = short(str(table[column].iloc[wrong]))
+            raise InputError(f"'{csv}', line {wrong + 2}: '{column}' must be a number, got '{came}'.")
         bad = ~np.isfinite(table[column].to_numpy(dtype=np.float64))
         if bad.any():
             raise InputError(
