@@ -5,8 +5,10 @@ import gzip
 import io
 import json
 import struct
+import subprocess
 import sys
 import tarfile
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -282,7 +284,7 @@ def test_names_that_no_file_can_have(tmp_path):
     write_study(tmp_path, n=1)
     for name in ("x" * 5000, "a\x00b", ".."):
         (tmp_path / "labels.csv").write_text(f"file,label\n{name},a\n")
-        with pytest.raises(InputError, match="are not there|cannot be read"):
+        with pytest.raises(InputError, match=r"are not there|cannot be read"):
             read_labelled("labels", tmp_path)
 
 
@@ -431,6 +433,20 @@ def test_best_weights_that_were_damaged_while_a_training_waited_are_not_gone_on_
     assert f"'{path}' is damaged" in capsys.readouterr().err
 
 
+def test_damaged_lines_of_the_log_are_said_and_stop_nothing(study, capsys):
+    run = Run(study / "run")
+    keep = keeper(run, "after-s42", small_vit(), "these inputs")
+    run.path.mkdir(exist_ok=True)
+    whole = [{"model": "after-s42", "step": step, "split": "train"} for step in (1, 2, 3)]
+    lines = [*map(json.dumps, whole), '{"model": "after-s42", "stdp": 2}', '{"model": "after', "[]", '{"cut sho']
+    (run.path / "log.jsonl").write_bytes("\n".join(lines).encode() + b"\xff")
+    keep.save_state(State(step=2), {"weight/a": torch.arange(3.0)})
+    keep.load_state()
+    said = capsys.readouterr().err
+    assert "line 5 is damaged" in said and "line 6 is damaged" in said and "line 7" not in said
+    assert list(run.log_lines()) == [*whole[:2], {"model": "after-s42", "stdp": 2}]
+
+
 @pytest.mark.parametrize("text", ["[]", '{"stages": []}', '{"stages": {"a": {"inputs": {}}}}', '{"stagez": {}}', "{"])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / "provenance.json").write_text(text)
@@ -503,3 +519,18 @@ def test_shares_add_up_and_cases_can_be_had_again(tmp_path):
         reader.spoil(folder, fuzz_mutate.Draw("5 fixations.csv 17"))
         spoilt.append((folder / "fixations.csv").read_bytes())
     assert spoilt[0] == spoilt[1]
+
+
+@pytest.mark.slow
+def test_spoilt_files_of_every_kind_give_our_own_errors_only(tmp_path):
+    seed = str(time.time_ns() % 10**6)  # printed with a failure, which can be had again by it
+    line = [sys.executable, "bench/fuzz.py", "--files", "400", "--seed", seed, "--keep", str(tmp_path)]
+    ended = subprocess.run(line, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_damaged_files_of_a_run_are_made_again_or_named():
+    line = [sys.executable, "bench/damage.py", "--files", "3", "--seed", str(time.time_ns() % 10**6)]
+    ended = subprocess.run(line, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -40,7 +40,9 @@ def parse_yaml(text: str, name: str) -> Any:
 
 def _look_over(text: str, name: str) -> None:
     """Raises InputError for what is nested or multiplied too much, before anything is built."""
-    sizes, open_anchors, of_anchor = [0], [], {}
+    sizes: list[int] = [0]
+    open_anchors: list[str | None] = []
+    of_anchor: dict[str, int] = {}
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in of_anchor:

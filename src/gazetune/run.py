@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -162,7 +162,7 @@ class Run:
         buffer, guarded = io.StringIO(), _each_text(table, FORMULA, r"'\1")
         # csv does not quote a carriage return by itself where lines end in a newline
         returns = any("\r" in value for c in _texts(guarded) for value in guarded[c] if isinstance(value, str))
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 1] = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
         guarded.to_csv(buffer, index=False, float_format="%.9g", quoting=quoting, lineterminator="\n")
         return self.write(f"{name}.csv", buffer.getvalue())
 
@@ -210,14 +210,19 @@ class Run:
                 os.fsync(opened.fileno())
 
     def log_lines(self) -> Iterator[dict[str, Json]]:
-        """The whole lines of log.jsonl; a line that was cut short by a stop is passed over."""
+        """The whole lines of log.jsonl; the last may be cut short by a stop, others that cannot be read are said."""
         if not self.file(LOG).is_file():
             return
-        for line in self.file(LOG).read_text(encoding="utf-8").splitlines():
+        lines = self.file(LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                found = None
+            if isinstance(found, dict):
+                yield found
+            elif number < len(lines):
+                say(f"warning: '{self.file(LOG)}', line {number} is damaged and is passed over")
 
     def rewind_log(self, keep: Callable[[dict[str, Json]], bool]) -> None:
         """Keep only these lines of log.jsonl: what came after the state that a training goes on from is undone."""

@@ -151,8 +151,11 @@ def _unpack(archive: Path, folder: Path, missing: list[str], wanted: dict[str, s
     """Take the missing files out of the archive, each checked before it is moved to its place."""
     left, unpacked_bytes = set(missing), 0
     try:
-        with Unpacked(archive) as plain, tarfile.open(fileobj=plain, mode="r:") as opened, \
-                tempfile.TemporaryDirectory(dir=folder) as unpacked:  # fmt: skip
+        with (
+            Unpacked(archive) as plain,
+            tarfile.TarFile(fileobj=plain) as opened,  # type: ignore[arg-type]
+            tempfile.TemporaryDirectory(dir=folder) as unpacked,
+        ):
             for member in opened:
                 path = member.name.partition("/")[2]  # the first part names repository and commit
                 if path not in left or not member.isreg() or member.issparse():

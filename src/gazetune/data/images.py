@@ -35,7 +35,9 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel: PIL would clip at 255 instead of scaling
-        white = 1.0 if image.mode == "F" and image.getextrema()[1] <= 1 else 65535.0  # floats run to 1, or like 16 bits
+        white = (
+            1.0 if image.mode == "F" and float(np.asarray(image).max()) <= 1 else 65535.0
+        )  # floats run to 1, or like 16 bits
         return _by_strips(image, lambda strip: _shallow(strip, white))
     if image.mode in ("P", "LA", "PA", "RGBA"):  # see-through pixels show white, as on a page
         return _by_strips(image, _over_white)

@@ -38,7 +38,7 @@ def read_matlab(path: str | Path, **options: Any) -> dict[str, Any]:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
         content = file.read_bytes()
         _look_through(content)
-        return loadmat(io.BytesIO(content), **options)
+        return loadmat(io.BytesIO(content), **options)  # type: ignore[arg-type]
     except Exception as reason:  # scipy raises its own kinds of errors on a damaged file
         raise InputError(
             f"'{path}' cannot be read as a .mat file of MATLAB ({type(reason).__name__}: {short(reason)}). Get it "

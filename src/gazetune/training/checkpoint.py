@@ -34,7 +34,7 @@ def keeper(run: Run, key: str, student: Backbone, inputs: str) -> Keeper:
 
     def load_state() -> tuple[State, dict[str, Tensor]] | None:
         found = _found(run, name, inputs)
-        run.rewind_log(lambda line: line["model"] != key or _is_done(found[0] if found else None, line))
+        run.rewind_log(lambda line: line.get("model") != key or _is_done(found[0] if found else None, line))
         return found
 
     def log(entry: dict[str, float | int | str]) -> None:
@@ -50,7 +50,10 @@ def _is_done(state: State | None, line: dict[str, Any]) -> bool:
     """
     if state is None:
         return False
-    return str(line["step"]) in state.evaluated if line["split"] == "validation" else line["step"] <= state.step
+    step = line.get("step")
+    if not isinstance(step, int):
+        return True  # a damaged line: left as it is
+    return str(step) in state.evaluated if line.get("split") == "validation" else step <= state.step
 
 
 def _save_best(run: Run, key: str, student: Backbone) -> dict[str, str]:
