@@ -97,11 +97,18 @@ def judged(place: Path, name: str, expected: dict[str, object]) -> str:
         return "named, exit 2" if Path(name).name in said or Path(name).parent.name in said else f"NOT NAMED: {said}"
     if code != 0:
         return f"FAILED with exit {code}: {said[-500:]}"
-    found = artefacts(place / "run")
-    wrong = {n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)} - set(UNSEEN)
+    wrong = _different(place / "run", expected)
     if wrong:
-        return f"DIFFERENT: {', '.join(sorted(wrong))}"
+        return f"DIFFERENT: {', '.join(wrong)}"
     return "made again, identical" if Path(name).name in said or "again, because" in said else "identical"
+
+
+def _different(folder: Path, expected: dict[str, object]) -> list[str]:
+    """The files that are not as in the undamaged run."""
+    for name in UNSEEN:
+        (folder / name).unlink(missing_ok=True)
+    found = artefacts(folder)
+    return sorted({n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)} - set(UNSEEN))
 
 
 def damage(where: Path, seed: int, most: int | None, say: Callable[[str], None] = print) -> Counter[str]:
@@ -150,10 +157,9 @@ def _full(place: Path, most_bytes: int, expected: dict[str, object]) -> str:
     ):
         return f"FAILED with exit {code}: {said[-500:]}"
     again, said = resumed(place)
-    found = artefacts(place / "run")
-    wrong = {n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)} - set(UNSEEN)
+    wrong = _different(place / "run", expected)
     if again or wrong:
-        return f"DIFFERENT: {', '.join(sorted(wrong))} {said[-300:]}"
+        return f"DIFFERENT: {', '.join(wrong)} {said[-300:]}"
     return f"exit {code}, then identical"
 
 

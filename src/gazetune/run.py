@@ -350,7 +350,8 @@ def seal(tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> str:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    flat = tensor.contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().tobytes() if len(flat) else b""
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

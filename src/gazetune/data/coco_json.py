@@ -17,7 +17,7 @@ FIELDS = ("id", "file_name", "width", "height")
 TAIL_BYTES = 1 << 20  # COCO's own files end with their categories
 
 
-DEEPEST, PIECE_BYTES = 1000, 4096
+DEEPEST, PIECE_BYTES = 1000, 8192
 # what is raised for a file that is no JSON; ValueError also for a number of 5,000 digits
 UNREADABLE = (ijson.JSONError, OSError, ValueError, OverflowError, RecursionError)
 

@@ -141,10 +141,11 @@ def _kept(kept: Path, path: Path) -> Recorded | None:
             raise ValueError("other checksums")
         ids, workers = tuple(map(str, about["ids"])), tuple(map(str, about["workers"]))
         _check_columns(len(ids), len(workers), **columns)
+        sources = {path.name: str(about["sha256"])}
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         say(f"warning: '{kept}' is damaged and is made anew")
         return None
-    return Recorded(ids=ids, workers=workers, sources={path.name: about["sha256"]}, **columns)
+    return Recorded(ids=ids, workers=workers, sources=sources, **columns)
 
 
 def _check_columns(n: int, workers: int, size: Any, x: Any, y: Any, observer: Any, offsets: Any, outside: Any) -> None:
