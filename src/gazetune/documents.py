@@ -49,6 +49,7 @@ def _look_over(text: str, name: str) -> None:
                 raise InputError(f"{name}: '*{short(event.anchor)}' stands inside itself or for nothing.")
             sizes[-1] += of_anchor[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
+            event.value.encode()  # half of a character, written as an escape, is no text: ValueError
             of_anchor |= {event.anchor: 1} if event.anchor else {}
             sizes[-1] += 1
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -66,6 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds one object. Raises InputError naming one that is damaged or holds something else."""
     try:
         found = json.loads(path.read_text("utf-8"))
+        json.dumps(found, ensure_ascii=False).encode()  # half of a character, written as an escape, is no text
     except (OSError, ValueError, RecursionError) as reason:
         raise InputError(f"'{path}' is damaged or missing ({short(reason)}).") from None
     if not isinstance(found, dict):

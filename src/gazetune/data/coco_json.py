@@ -98,6 +98,7 @@ def _is_image(one: dict[str, Any]) -> bool:
         return False
     try:
         check_frame(one["width"], one["height"])
+        one["file_name"].encode()
     except ValueError:
         return False
     return bool(one["file_name"]) and abs(one["id"]) < 2**63
@@ -134,7 +135,7 @@ def categories_of(path: Path) -> dict[int, str]:
         except UNREADABLE as reason:
             raise _cut_short(path, "annotations", None, None, reason) from None
     try:
-        named = {int(one["id"]): str(one["name"]) for one in found}
+        named = {int(one["id"]): str(one["name"]).encode().decode() for one in found}  # half characters: ValueError
         named = named if len(named) == len(found) else {}
     except (TypeError, KeyError, ValueError, OverflowError, RecursionError):
         named = {}

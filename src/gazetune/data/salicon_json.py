@@ -83,7 +83,7 @@ def _points(
     """The points of a record as they are written, or None for a bad one that is left out."""
     where = _where(path, record.get("id"))
     missing = [name for name in ("image_id", "worker_id", "fixations") if record.get(name) is None]
-    if not missing and type(record["worker_id"]) not in (int, str):
+    if not missing and not _is_name(record["worker_id"]):
         faults.add("worker without a name", where, f"worker_id {short(record['worker_id'])}")
         return None
     if missing:
@@ -103,6 +103,12 @@ def _points(
         faults.add("points that are no pairs of whole numbers", where, short(record["fixations"], 50))
         return None
     return points
+
+
+def _is_name(worker: Any) -> bool:
+    if isinstance(worker, str):
+        return worker.isprintable()
+    return type(worker) is int and abs(worker) < 2**63
 
 
 def _keep(kept: Path, path: Path, read: Recorded) -> None:
