@@ -337,7 +337,11 @@ def _is_stage(stage: Json) -> bool:
     if not isinstance(outputs, dict) or not all(isinstance(sha256, str) for sha256 in outputs.values()):
         return False
     places = [PurePosixPath(name) for name in outputs]
-    return all("\x00" not in str(place) and not place.is_absolute() and ".." not in place.parts for place in places)
+    return all(place.parts and not place.is_absolute() and all(map(_is_name, place.parts)) for place in places)
+
+
+def _is_name(part: str) -> bool:
+    return part != ".." and "\x00" not in part and len(part.encode("utf-8", "replace")) < 256
 
 
 def seal(tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> str:

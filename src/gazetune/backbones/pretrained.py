@@ -54,6 +54,7 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
     family = family_of(model, source)
     # a pooler that is not used: checkpoints of self-supervised models come without
     missing = [key for key in report["missing_keys"] if family.pooled or "pooler." not in key]
+    missing += [str(key) for key in report["mismatched_keys"]]
     if missing:
         raise InputError(f"The weights at '{source}' lack {len(missing)} tensors of {type(model).__name__}.")
     processor = processor_of(path)

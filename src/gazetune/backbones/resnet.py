@@ -120,7 +120,8 @@ def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> Conv
     path = Path(source).expanduser().as_posix()
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     refuse_giants(config.to_dict())
-    architecture = (config.architectures or CNNS[config.model_type])[0]
+    said = config.architectures
+    architecture = str(said[0]) if isinstance(said, list) and said else CNNS[config.model_type][0]
     if architecture not in CNNS[config.model_type]:
         raise InputError(f"'{source}' is a {architecture}. Needed: {' or '.join(CNNS[config.model_type])}.")
     try:
@@ -137,8 +138,9 @@ def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> Conv
             f"No usable weights at '{source}': {short((str(reason) or repr(reason)).splitlines()[0], 300)} "
             f"Needed: config.json and model.safetensors of a {architecture}."
         ) from reason
-    if report["missing_keys"]:
-        raise InputError(f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {architecture}.")
+    lacking = [*report["missing_keys"], *report["mismatched_keys"]]
+    if lacking:
+        raise InputError(f"The weights at '{source}' lack {len(lacking)} tensors of {architecture}.")
     processor = processor_of(path)
     mean, std = levels_of(processor, IMAGENET, source)
     size = _input_size(image_size or processor.get("crop_size") or processor.get("size") or INPUT_SIZE)
