@@ -69,7 +69,7 @@ def one(reader: Reader, name: str, seed: int, case: int, good: Path, place: Path
     before = {p for p in place.rglob("*") if "inside" not in p.parts}
     os.chdir(place)
     _lower_peak()
-    base = _memory("VmRSS")
+    base, begun = _memory("VmRSS"), time.process_time()
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
         reader.read(folder)
@@ -86,6 +86,7 @@ def one(reader: Reader, name: str, seed: int, case: int, good: Path, place: Path
         _shown(debug)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+    seconds = time.process_time() - begun
     used = _memory("VmHWM") - base
     if used > MOST_BYTES:
         said = f"FAILED {used / 1e9:.1f} GB ({said[:200]})"
@@ -96,7 +97,7 @@ def one(reader: Reader, name: str, seed: int, case: int, good: Path, place: Path
         said = f"FAILED written elsewhere: {', '.join(p.name for p in sorted(new))}"
         for path in new:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return f"{used} {said}"
+    return f"{used} {seconds} {said}"
 
 
 def _shown(debug: bool) -> None:
@@ -120,14 +121,13 @@ def work(reader: Reader, name: str, seed: int, cases: range, good: Path, place: 
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGPROF, _over)
     for case in (-1, *cases) if cases.start == 0 else cases:  # the good file first: it must be accepted
-        start = time.monotonic()
         with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
             said = one(reader, name, seed, case, good, place)
         if case == -1:
             if said.endswith(" accepted"):
                 continue
-            said = f"0 FAILED good files are refused: {said}"
-        message = pickle.dumps((case, said, time.monotonic() - start))
+            said = f"0 0 FAILED good files are refused: {said}"
+        message = pickle.dumps((case, said))
         os.write(answer, struct.pack("<I", len(message)) + message)
 
 
@@ -173,8 +173,8 @@ def _listen(reading: int, child: int, found: Found, name: str, seed: int, place:
         head = _read(reading, 4) if ready else b""
         if not head:
             break
-        case, said, seconds = pickle.loads(_read(reading, struct.unpack("<I", head)[0]))
-        _note(found, said, seconds, name, seed, case, place, keep)
+        case, said = pickle.loads(_read(reading, struct.unpack("<I", head)[0]))
+        _note(found, said, name, seed, case, place, keep)
     if not ready:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -182,7 +182,7 @@ def _listen(reading: int, child: int, found: Found, name: str, seed: int, place:
         return None
     here = _last(found)
     what = f"the process died ({os.waitstatus_to_exitcode(status)})" if ready else f"nothing for {WALL_SECONDS} s"
-    _note(found, f"0 FAILED {what}", 0.0, name, seed, here, place, keep)
+    _note(found, f"0 0 FAILED {what}", name, seed, here, place, keep)
     return here
 
 
@@ -197,11 +197,11 @@ def _read(reading: int, n: int) -> bytes:
     return parts
 
 
-def _note(found: Found, said: str, seconds: float, name: str, seed: int, case: int, place: Path, keep: Path) -> None:
-    used, _, said = said.partition(" ")
+def _note(found: Found, said: str, name: str, seed: int, case: int, place: Path, keep: Path) -> None:
+    used, seconds, said = said.split(" ", 2)
     kind = said.partition(":")[0].partition(" ")[0]
     found.counts[kind if kind in (ACCEPTED, REFUSED) else "failed"] += 1
-    found.most_seconds, found.most_bytes = max(found.most_seconds, seconds), max(found.most_bytes, int(used))
+    found.most_seconds, found.most_bytes = max(found.most_seconds, float(seconds)), max(found.most_bytes, int(used))
     if kind not in (ACCEPTED, REFUSED):
         target = keep / f"{name}-{seed}-{case}".replace("/", "_").replace(" ", "_")
         shutil.rmtree(target, ignore_errors=True)
@@ -247,7 +247,7 @@ def fuzz(files: int, seed: int, processes: int, keep: Path, only: str | None = N
 
 def table(found: dict[str, Found]) -> Table:
     """One row a reader."""
-    shown = Table("reader", *(["files", "accepted", "refused", "failures"]), "slowest, s", "most memory, MB")
+    shown = Table("reader", *(["files", "accepted", "refused", "failures"]), "slowest, CPU s", "most memory, MB")
     for name, one_of in found.items():
         counts = one_of.counts
         cells = (sum(counts.values()), counts[ACCEPTED], counts[REFUSED], counts["failed"])
