@@ -191,7 +191,8 @@ def _check(architecture: str, arguments: Mapping[str, Any], about: Mapping[str, 
     if not NAME.fullmatch(architecture):
         raise InputError(
             f"'{source}' is of the architecture '{short(architecture)}', which is not read. Known are "
-            f"timm's vit_*, deit_* and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the name of the file."
+            f"timm's vit_*, deit_* and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the "
+            f"name of the file."
         )
     odd = sorted(set(arguments) - ARGUMENTS - {"global_pool"})
     if odd or arguments.get("global_pool", about.get("global_pool", "token")) not in ("token", ""):
