@@ -6,7 +6,7 @@ OSIE ?= ../shared/data/osie
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow check bench clean
+.PHONY: demo test slow check bench torture clean
 
 # CPU builds of torch by constraints.txt; to choose another build, install it into .venv first (README)
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -46,6 +46,12 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python bench/observers.py
 	$(BENCH)/bin/python bench/heads.py
 	$(BENCH)/bin/python bench/parity.py
+
+# interruptions, hostile files, damaged files; nothing else comes out than our own errors and the same results
+torture: $(VENV)/.test
+	$(BIN)/python bench/torture.py --kills 50
+	$(BIN)/python bench/fuzz.py --files 20000
+	$(BIN)/python bench/damage.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) runs

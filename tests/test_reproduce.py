@@ -333,7 +333,7 @@ def test_tolerances(tmp_path):
         ("entropy.human: {abs: 1, rel: 1}", "one of them"),
         ("entropy.human: {absolute: 1}", "not permitted"),
         ("- 3", "must say for each number"),
-        ("{", "cannot be read"),
+        ("{", "is not valid YAML"),
     ],
 )
 def test_wrong_tolerances(tmp_path, text, said):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
-from gazetune.errors import GazetuneError, Interrupted
+from gazetune.documents import read_yaml
+from gazetune.errors import GazetuneError, InputError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
+from gazetune.progress import visible
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
@@ -378,8 +379,8 @@ def reproduce(
     if as_json:
         typer.echo(table.to_json(orient="records", indent=1, force_ascii=False))
     else:
-        console = Console()
-        print_reproduction(subject, table, console if console.is_terminal else Console(width=160))
+        console = Console(markup=False)
+        print_reproduction(subject, table, console if console.is_terminal else Console(width=160, markup=False))
     if missed:
         raise GazetuneError("Values outside their tolerance:\n" + "\n".join(f"- {line}" for line in missed))
 
@@ -402,10 +403,10 @@ def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
     if not path.is_file():
         return path
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path)
         chosen = [int(s) for s in seeds.split(",")] if seeds else settings.get("seeds", [42])
         return default_folder(settings["name"], chosen)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):
         return path  # what is wrong with it will be said when it is read in earnest
 
 
@@ -419,8 +420,8 @@ def _show(
         return
     from gazetune.report.terminal import print_summary
 
-    console = Console()
-    (tables or print_summary)(summary, console if console.is_terminal else Console(width=120))
+    console = Console(markup=False)
+    (tables or print_summary)(summary, console if console.is_terminal else Console(width=120, markup=False))
 
 
 def main() -> None:
@@ -461,4 +462,4 @@ def _failed(error: Exception) -> int:
 def _say(message: str) -> None:
     if "--debug" in sys.argv:
         traceback.print_exc()
-    print(f"gazetune: {message}", file=sys.stderr)
+    print(visible(f"gazetune: {message}"), file=sys.stderr)

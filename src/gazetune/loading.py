@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from gazetune.biases import Contrast, Region
@@ -21,6 +20,7 @@ from gazetune.data.places import DATA
 from gazetune.data.sources import LABELLED, read_labelled
 from gazetune.data.splits import BOTH
 from gazetune.data.synthetic import World, load_synthetic
+from gazetune.documents import parse_yaml, read_yaml, short
 from gazetune.errors import InputError
 from gazetune.experiment import Data, Experiment, Model, Source
 from gazetune.faithfulness import Faithfulness
@@ -30,6 +30,7 @@ from gazetune.parity.settings import Classification
 from gazetune.run import Run
 from gazetune.training.settings import Training
 
+MOST_SAID, LONGEST = 10, 500  # of what is wrong with settings: how many are said, and their letters
 BUILT_IN = resources.files("gazetune") / "experiments"
 
 
@@ -188,12 +189,8 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
         close = difflib.get_close_matches(name, experiment_names(), 1)
         hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(experiment_names())}."
         raise InputError(f"There is no experiment and no YAML file '{name}'. {hint}")
-    text = built_in.read_text() if built_in.is_file() else path.read_text(encoding="utf-8")
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as reason:
-        raise InputError(f"'{name}' is not valid YAML: {reason}") from None
-    if not isinstance(settings, dict):
+    settings = parse_yaml(built_in.read_text(), f"'{name}'") if built_in.is_file() else read_yaml(path)
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise InputError(f"'{name}' must be a table of settings, as in gazetune's experiments/osie.yaml.")
     for override in overrides:
         lay_over(settings, override)
@@ -205,7 +202,11 @@ def parse(settings: dict[str, Any], name: str) -> Experiment:
     try:
         return Experiment.model_validate(settings)
     except ValidationError as wrong:
-        raise InputError(f"{name}: " + "; ".join(_in_words(error) for error in wrong.errors())) from None
+        said = [short(_in_words(error), LONGEST) for error in wrong.errors(include_context=False)]
+        more = f"; and {len(said) - MOST_SAID} more" if len(said) > MOST_SAID else ""
+        raise InputError(f"{name}: " + "; ".join(said[:MOST_SAID]) + more) from None
+    except (RecursionError, OverflowError, TypeError) as reason:  # of what no setting is
+        raise InputError(f"{name}: a setting that cannot be one ({short(reason)}).") from None
 
 
 def lay_over(settings: dict[str, Any], override: str) -> None:
@@ -218,7 +219,7 @@ def lay_over(settings: dict[str, Any], override: str) -> None:
         settings = settings.setdefault(step, {})
         if not isinstance(settings, dict):
             raise InputError(f"--set {override}: '{step}' is a value, not a table of settings.")
-    parsed = yaml.safe_load(value)
+    parsed = parse_yaml(value, f"--set {override}:")
     try:
         settings[last] = float(value) if isinstance(parsed, str) else parsed  # YAML reads 2e-5 as text
     except ValueError:

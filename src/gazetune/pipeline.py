@@ -45,7 +45,7 @@ __all__ = ["attend", "begin", "conclude", "look_for_biases", "prepare", "score",
 def begin(job: Job) -> None:
     """Write down what is about to be done, and with what."""
     job.run.write_yaml(CONFIG, job.experiment.model_dump(mode="json", exclude_none=True))
-    record = job.run.json(PROVENANCE, {"stages": {}})
+    record = job.run.record()
     command = shlex.join(["gazetune", *(a for a in sys.argv[1:] if a != "--resume")])
     about = {**environment(job.device), "command": command, "code": dict(job.code)}
     job.run.write_json(PROVENANCE, {**record, **about})

@@ -14,7 +14,12 @@ LINE_EVERY_SECONDS = 15.0
 
 def say(message: str) -> None:
     """One line to stderr, for the person who waits."""
-    print(message, file=sys.stderr, flush=True)
+    print(visible(message), file=sys.stderr, flush=True)
+
+
+def visible(message: str) -> str:
+    """A message without what would steer a terminal: the names in it are other people's."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
 
 
 def track(items: Iterable[T], what: str, total: int, done: int = 0, note: list[str] | None = None) -> Iterator[T]:

@@ -5,20 +5,23 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import pandas as pd
+import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import move, not_written, sha256_file, write_whole
 from gazetune.folder import locked
@@ -31,7 +34,8 @@ CONFIG, PROVENANCE, LOG, SUMMARY = "config.yaml", "provenance.json", "log.jsonl"
 Json = Any
 TEXTS = ["image", "dataset", "model", "category", "reason", "observer", "by", "level", "class", "corruption", "text"]
 TEXTS += ["first", "second"]  # of a comparison: keys of models
-FORMULA, GUARDED = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
+# what a spreadsheet would run; with the apostrophes before it, so that taking one off again gives what was there
+FORMULA, GUARDED = r"^('*[=+\-@\t\r\n])", r"^'('*[=+\-@\t\r\n])"
 TYPES: dict[str, Any] = {**dict.fromkeys(TEXTS, str), "seed": "Int64"}
 
 
@@ -58,11 +62,11 @@ class Run:
         path = self.file(f"{name}.csv")
         if not path.is_file():
             raise InputError(f"'{path}' is not there: the run has not come that far. Go on with gazetune run --resume.")
-        # only an empty cell is missing: an observer may be called NA
-        table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
-        for column in table.columns.intersection(TEXTS):
-            table[column] = table[column].str.replace(GUARDED, r"\1", regex=True)
-        return table
+        try:  # only an empty cell is missing: an observer may be called NA
+            table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
+        except (ValueError, OSError, OverflowError) as reason:
+            raise InputError(f"'{path}' is damaged ({short(reason)}). Go on with gazetune run --resume.") from None
+        return _each_text(table, GUARDED, r"\1")
 
     @property
     def images(self) -> pd.DataFrame:
@@ -88,17 +92,20 @@ class Run:
             return default
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as reason:
-            raise InputError(f"'{path}' is damaged ({reason}). Delete it and go on with --resume.") from None
+        except (ValueError, OSError, RecursionError) as reason:
+            raise InputError(f"'{path}' is damaged ({short(reason)}). Delete it and go on with --resume.") from None
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """A safetensors file of the run. Raises InputError naming a missing or damaged file."""
         path = self.file(name)
         try:
             tensors = load_file(path)
-        except (SafetensorError, OSError) as reason:
-            raise InputError(f"'{path}' is damaged or missing ({reason}). Delete it and go on with --resume.") from None
-        if self.about(name).get("sha256", "") not in ("", digest(tensors)):
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as reason:
+            said = short(reason)
+            raise InputError(f"'{path}' is damaged or missing ({said}). Delete it and go on with --resume.") from None
+        about = self.about(name)
+        recorded = about.pop("sha256", None)
+        if recorded not in (seal(tensors, about), digest(tensors)):  # the second: of files before version 0.5
             raise InputError(
                 f"'{path}' is damaged (its sha256 is not the recorded one). Delete it and go on with --resume."
             )
@@ -108,9 +115,12 @@ class Run:
         """What a safetensors file says of itself in its header. Raises InputError naming a damaged file."""
         try:
             with safe_open(self.file(name), "pt") as opened:
-                return json.loads((opened.metadata() or {}).get("about", "{}"))
-        except (SafetensorError, OSError, ValueError) as reason:
-            raise InputError(f"'{self.file(name)}' is damaged or missing ({reason}).") from None
+                about = json.loads((opened.metadata() or {}).get("about", "{}"))
+            if not isinstance(about, dict):
+                raise ValueError("its header says nothing of it")
+        except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as reason:
+            raise InputError(f"'{self.file(name)}' is damaged or missing ({short(reason)}).") from None
+        return about
 
     def is_whole(self, name: str, inputs: str) -> bool:
         """Whether a safetensors file is there, undamaged, and says that it was made from these inputs."""
@@ -147,20 +157,20 @@ class Run:
         """Write a tidy table as CSV (UTF-8, comma, one header line, empty for NaN).
 
         A text that begins with = + - @ or a control character gets an apostrophe in front, or a spreadsheet would run
-        it as a formula; `table` takes it off again.
+        it as a formula; `table` takes it off again. Numbers stay numbers.
         """
-        buffer = io.StringIO()
-        guarded = {c: table[c].str.replace(FORMULA, r"'\1", regex=True) for c in table.columns.intersection(TEXTS)}
-        table.assign(**guarded).to_csv(
-            buffer, index=False, float_format="%.9g", quoting=csv.QUOTE_MINIMAL, lineterminator="\n"
-        )
+        buffer, guarded = io.StringIO(), _each_text(table, FORMULA, r"'\1")
+        # csv does not quote a carriage return by itself where lines end in a newline
+        returns = any("\r" in value for c in _texts(guarded) for value in guarded[c] if isinstance(value, str))
+        quoting: Literal[0, 1] = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        guarded.to_csv(buffer, index=False, float_format="%.9g", quoting=quoting, lineterminator="\n")
         return self.write(f"{name}.csv", buffer.getvalue())
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], **about: Json) -> str:
         """Write tensors as safetensors, with `about` and their sha256 as JSON in the header."""
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         # one field: safetensors writes several in an order that differs from process to process
-        header = {"about": json.dumps({**about, "sha256": digest(plain)})}
+        header = {"about": json.dumps({**about, "sha256": seal(plain, about)})}
         return self.write(name, save(plain, metadata=header))
 
     def write_folder(self, name: str, fill: Callable[[Path], None]) -> list[str]:
@@ -200,14 +210,19 @@ class Run:
                 os.fsync(opened.fileno())
 
     def log_lines(self) -> Iterator[dict[str, Json]]:
-        """The whole lines of log.jsonl; a line that was cut short by a stop is passed over."""
+        """The whole lines of log.jsonl; the last may be cut short by a stop, others that cannot be read are said."""
         if not self.file(LOG).is_file():
             return
-        for line in self.file(LOG).read_text(encoding="utf-8").splitlines():
+        lines = self.file(LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                found = None
+            if isinstance(found, dict):
+                yield found
+            elif number < len(lines):
+                say(f"warning: '{self.file(LOG)}', line {number} is damaged and is passed over")
 
     def rewind_log(self, keep: Callable[[dict[str, Json]], bool]) -> None:
         """Keep only these lines of log.jsonl: what came after the state that a training goes on from is undone."""
@@ -225,7 +240,7 @@ class Run:
             name: of the stage, as in provenance.json. inputs: everything that its result depends on, as JSON.
             work: does it and returns the names of the files it wrote.
         """
-        record = self.json(PROVENANCE, {"stages": {}})
+        record = self.record()
         wanted = plain(inputs)
         reason = self._why_again(name, record["stages"].get(name), wanted)
         if reason is None:
@@ -235,7 +250,7 @@ class Run:
             say(f"{name}: done again, because {reason}")
         start = time.monotonic()
         outputs = {output: sha256_file(self.file(output)) for output in work()}
-        record = self.json(PROVENANCE, {"stages": {}})
+        record = self.record()
         entry = {"inputs": wanted, "outputs": outputs, "seconds": round(time.monotonic() - start, 2)}
         before = record["stages"].get(name, {"outputs": {}})["outputs"]
         record["stages"][name] = entry
@@ -273,7 +288,18 @@ class Run:
 
     def stages(self) -> dict[str, Json]:
         """The finished stages: inputs, outputs with their sha256, seconds."""
-        return self.json(PROVENANCE, {"stages": {}})["stages"]
+        return self.record()["stages"]
+
+    def record(self) -> dict[str, Json]:
+        """provenance.json, or the beginning of one. Raises InputError for one that is damaged."""
+        record = self.json(PROVENANCE, {"stages": {}})
+        stages = record.get("stages") if isinstance(record, dict) else None
+        if not isinstance(stages, dict) or not all(_is_stage(stage) for stage in stages.values()):
+            raise InputError(
+                f"'{self.file(PROVENANCE)}' is damaged (its stages cannot be read). Delete it and go on with --resume: "
+                f"every stage is then done again."
+            )
+        return record
 
     def _damage(self, outputs: Mapping[str, str]) -> str | None:
         for output, expected in outputs.items():
@@ -285,9 +311,51 @@ class Run:
         return None
 
 
+def _each_text(table: pd.DataFrame, pattern: str, replacement: str) -> pd.DataFrame:
+    """The table with a pattern replaced in every text of its columns of texts."""
+
+    def changed(value: Json) -> Json:
+        return re.sub(pattern, replacement, value) if isinstance(value, str) else value
+
+    return table.assign(**{c: table[c].map(changed).astype(table[c].dtype) for c in _texts(table)})
+
+
+def _texts(table: pd.DataFrame) -> list[str]:
+    return [c for c in table.columns if isinstance(table[c].dtype, pd.StringDtype) or table[c].dtype == object]
+
+
 def plain(value: Mapping[str, Json]) -> dict[str, Json]:
     """A value as it reads after it was written as JSON: tuples are lists."""
     return json.loads(json.dumps(dict(value), default=str))
+
+
+def _is_stage(stage: Json) -> bool:
+    """Whether this is the record of a stage: its inputs, and files inside the run with their sha256."""
+    if not isinstance(stage, dict) or not isinstance(stage.get("inputs"), dict):
+        return False
+    outputs = stage.get("outputs")
+    if not isinstance(outputs, dict) or not all(isinstance(sha256, str) for sha256 in outputs.values()):
+        return False
+    places = [PurePosixPath(name) for name in outputs]
+    return all(place.parts and not place.is_absolute() and all(map(_is_name, place.parts)) for place in places)
+
+
+def _is_name(part: str) -> bool:
+    return part != ".." and "\x00" not in part and len(part.encode("utf-8", "replace")) < 256
+
+
+def seal(tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> str:
+    """A sha256 over tensors, with their names, types and shapes, and over what their file says of itself."""
+    found = hashlib.sha256(json.dumps(dict(about)).encode())
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode("utf-8", "surrogatepass"))
+        found.update(_bytes(tensors[name]))
+    return found.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    flat = tensor.contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().tobytes() if len(flat) else b""
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -295,7 +363,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())
-        found.update(tensors[name].contiguous().numpy().tobytes())
+        found.update(_bytes(tensors[name]))
     return found.hexdigest()
 
 

@@ -15,7 +15,7 @@ from gazetune.job import Job, data_stages, made_by, on_device
 from gazetune.prepared import Prepared
 from gazetune.provenance import fingerprint
 from gazetune.tracking import followed
-from gazetune.training.checkpoint import keeper, resume_file
+from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
 from gazetune.training.loss import Part, kept_of, teacher_features
 from gazetune.training.preservation import require_terms
@@ -115,6 +115,10 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, beside: dic
     method = METHODS[job.experiment.method_of(entry.model)]
     with followed(job, entry, keep) as keep:
         state = tune(student, parts["train"], parts["validation"], method, settings, seed, keep, preserve, accuracy)
+    damaged = damaged_best(job.run, state)
+    if damaged is not None:
+        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
+        raise InputError(f"'{damaged}' is damaged and is not used. Run again with --resume: the training starts anew.")
     about: dict[str, Any] = {"learnable": sum(p.numel() for p in student.learnable().values())}
     about["parameters"] = sum(p.numel() for p in student.model.parameters())
     if "accuracy_on" in beside:

@@ -1,16 +1,18 @@
 """Ready-made saliency maps of any other system: one PNG or NPY file an image, into the run like a model's attention."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float, Float32, Num
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gazetune.attention.extract import READY, SHARD, sweep
+from gazetune.data.images import MOST_PIXELS, opened_photo
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.maps import min_max
 from gazetune.progress import say, track
@@ -67,16 +69,13 @@ def read_map(path: Path) -> Float32[np.ndarray, "height width"]:
 
     Raises InputError naming the file: not readable, in colour, or not two-dimensional.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path) as opened:
-                if opened.mode == "P":
-                    raise InputError(f"'{path}' is a palette image: its numbers are no saliency. Save it as grey.")
-                values = np.asarray(opened)
-    except (OSError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError) as reason:
-        raise InputError(f"'{path}' cannot be read as a saliency map ({reason}).") from None
+    if path.suffix.lower() == ".npy":
+        values = _array(path)
+    else:
+        with opened_photo(path) as opened:
+            if opened.mode == "P":
+                raise InputError(f"'{path}' is a palette image: its numbers are no saliency. Save it as grey.")
+            values = np.asarray(opened)
     if values.ndim == 3 and values.shape[2] in (3, 4) and (values[..., :3] == values[..., :1]).all():
         values = values[..., 0]  # grey, saved as colour
     if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.size:
@@ -84,6 +83,26 @@ def read_map(path: Path) -> Float32[np.ndarray, "height width"]:
             f"'{path}' is no saliency map: needed one number a pixel (grey), got {values.dtype}, shape {values.shape}."
         )
     return values.astype(np.float32)
+
+
+def _array(path: Path) -> Num[np.ndarray, "..."]:
+    """The array of an NPY file, whose header is looked at first: it may say more than there is, or that it is a pickle.
+
+    Raises InputError.
+    """
+    try:
+        with path.open("rb") as opened:
+            version = np.lib.format.read_magic(opened)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = header(opened)
+            n, there = math.prod(shape), path.stat().st_size - opened.tell()
+            if kind.kind not in "fiub" or any(side < 0 for side in shape) or n > MOST_PIXELS:
+                raise ValueError(f"{kind}, shape {shape}; needed are numbers, at most {MOST_PIXELS:,}")
+            if n * kind.itemsize != there:
+                raise ValueError(f"{there:,} bytes for {n:,} numbers of {kind}")
+        return np.load(path, allow_pickle=False)
+    except Exception as reason:  # numpy has the header evaluated as Python's literals, which raises anything
+        raise InputError(f"'{path}' cannot be read as a saliency map ({short(reason)}).") from None
 
 
 def _on_grid(values: Float32[np.ndarray, "height width"], size: int) -> Float[Tensor, "1 size size"]:

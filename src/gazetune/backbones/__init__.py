@@ -13,6 +13,7 @@ from gazetune.backbones.protocol import Backbone, Given, Kept, Output
 from gazetune.backbones.resnet import CNNS, load_cnn, model_type
 from gazetune.backbones.state_dict import TIMM, is_state_dict, load_state_dict, state_dict_files
 from gazetune.code import code_named, whole
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 
@@ -88,10 +89,17 @@ def load_backbone(
 
 
 def black(backbone: Backbone) -> Output:
-    """What a model makes of one black image: whether it works, and what it gives."""
+    """What a model makes of one black image: whether it works, and what it gives. Raises InputError if it does not."""
     device = next(backbone.model.parameters()).device
-    with torch.no_grad():
-        return backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8, device=device))
+    try:
+        with torch.no_grad():
+            return backbone(torch.zeros(1, 3, *backbone.image_size, dtype=torch.uint8, device=device))
+    except (RuntimeError, ValueError, TypeError, IndexError) as reason:
+        height, width = backbone.image_size
+        raise InputError(
+            f"The model '{getattr(backbone, 'name', type(backbone).__name__)}' fails on an image of {width}x{height} "
+            f"({short(reason, 200)}). Its configuration does not fit its weights, or the device has no room for it."
+        ) from reason
 
 
 def checkpoint_of(start: str, folder: Path) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel
 
 from gazetune.backbones.families import FAMILIES, TOWERS, family_of, pair
+from gazetune.backbones.foreign import levels_of, processor_of, refuse_giants, sides_of
 from gazetune.backbones.vit import VisionTransformer
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 INPUT_SIZE = 224  # the paper's, where neither the processor nor a table of positions says otherwise
@@ -35,6 +36,7 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+            refuse_giants(config.to_dict())
             named, own = _tower(config)
             model, report = named.from_pretrained(
                 path,
@@ -44,20 +46,19 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
+    except Exception as reason:  # for a damaged file the libraries raise errors of a dozen kinds
         raise InputError(
-            f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
+            f"No usable weights at '{source}': {short((str(reason) or repr(reason)).splitlines()[0], 300)} "
             f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
         ) from reason
     family = family_of(model, source)
     # a pooler that is not used: checkpoints of self-supervised models come without
     missing = [key for key in report["missing_keys"] if family.pooled or "pooler." not in key]
+    missing += [str(key) for key in report["mismatched_keys"]]
     if missing:
         raise InputError(f"The weights at '{source}' lack {len(missing)} tensors of {type(model).__name__}.")
-    processor = _processor(path)
-    mean, std = FAMILIES[config.model_type].normalisation
-    if "image_mean" in processor:
-        mean, std = tuple(processor["image_mean"]), tuple(processor["image_std"])
+    processor = processor_of(path)
+    mean, std = levels_of(processor, FAMILIES[config.model_type].normalisation, source)
     size = _input_size(image_size, processor, getattr(own, "vision_config", own))
     return VisionTransformer(model, mean, std, size, name=source)
 
@@ -71,13 +72,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         transformers.utils.logging.set_verbosity(before)
-
-
-def _processor(source: str) -> dict[str, Any]:
-    try:
-        return transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(source)[0]
-    except OSError:
-        return {}
 
 
 def _input_size(wanted: int | Sequence[int] | None, processor: dict[str, Any], config: Any) -> tuple[int, int]:
@@ -99,8 +93,10 @@ def _input_size(wanted: int | Sequence[int] | None, processor: dict[str, Any], c
         own = INPUT_SIZE if positions == "free" else config.image_size
     size = processor.get("crop_size") or processor.get("size") or own
     if isinstance(size, dict):
-        size = (size["height"], size["width"]) if "height" in size else own
-    height, width = pair(size)  # what does not fill a patch is never seen: SigLIP's 384 with patches of 14 are 378
+        size = (size.get("height"), size.get("width")) if "height" in size else own
+    height, width = sides_of(size)  # what does not fill a patch is never seen: SigLIP's 384 with patches of 14 are 378
+    if height < patch[0] or width < patch[1]:
+        raise InputError(f"An input of {height}x{width} has no room for a patch of {patch[0]}x{patch[1]} pixels.")
     return (height // patch[0] * patch[0], width // patch[1] * patch[1])
 
 

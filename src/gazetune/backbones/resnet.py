@@ -8,12 +8,13 @@ from typing import Any
 import torch
 import transformers
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from gazetune.backbones.families import IMAGENET, class_names, normalised
+from gazetune.backbones.foreign import levels_of, processor_of, refuse_giants, sides_of
 from gazetune.backbones.protocol import Given, Kept, Output
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 # model_type of transformers -> the classes that are read
@@ -125,7 +126,7 @@ def model_type(source: str) -> str:
     """The `model_type` of the configuration at a hub name or in a folder; "" where there is none to be read."""
     try:
         return AutoConfig.from_pretrained(Path(source).expanduser().as_posix(), trust_remote_code=False).model_type
-    except (OSError, ValueError, KeyError):
+    except Exception:  # said when it is loaded in earnest
         return ""
 
 
@@ -141,7 +142,9 @@ def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> Conv
     """
     path = Path(source).expanduser().as_posix()
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    architecture = (config.architectures or CNNS[config.model_type])[0]
+    refuse_giants(config.to_dict())
+    said = config.architectures
+    architecture = str(said[0]) if isinstance(said, list) and said else CNNS[config.model_type][0]
     if architecture not in CNNS[config.model_type]:
         raise InputError(f"'{source}' is a {architecture}. Needed: {' or '.join(CNNS[config.model_type])}.")
     try:
@@ -153,25 +156,23 @@ def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> Conv
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
+    except Exception as reason:  # for a damaged file the libraries raise errors of a dozen kinds
         raise InputError(
-            f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
+            f"No usable weights at '{source}': {short((str(reason) or repr(reason)).splitlines()[0], 300)} "
             f"Needed: config.json and model.safetensors of a {architecture}."
         ) from reason
-    if report["missing_keys"]:
-        raise InputError(f"The weights at '{source}' lack {len(report['missing_keys'])} tensors of {architecture}.")
-    try:
-        processor, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(path)
-    except OSError:
-        processor = {}
-    mean, std = processor.get("image_mean", IMAGENET[0]), processor.get("image_std", IMAGENET[1])
+    lacking = [*report["missing_keys"], *report["mismatched_keys"]]
+    if lacking:
+        raise InputError(f"The weights at '{source}' lack {len(lacking)} tensors of {architecture}.")
+    processor = processor_of(path)
+    mean, std = levels_of(processor, IMAGENET, source)
     size = _input_size(image_size or processor.get("crop_size") or processor.get("size") or INPUT_SIZE)
-    return ConvolutionalNetwork(model, tuple(mean), tuple(std), size, name=source)
+    return ConvolutionalNetwork(model, mean, std, size, name=source)
 
 
 def _input_size(size: int | Sequence[int] | dict[str, int]) -> tuple[int, int]:
     """(height, width) of a size as it may be written; the short side alone stands for a square."""
     if isinstance(size, dict):
         side = size.get("shortest_edge", INPUT_SIZE)
-        return size.get("height", side), size.get("width", side)
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+        return sides_of((size.get("height", side), size.get("width", side)))
+    return sides_of(size)

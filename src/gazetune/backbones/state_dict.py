@@ -1,6 +1,5 @@
 """A state_dict as an engineer keeps it: one safetensors file, in timm's or in transformers' keys, read and written."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,9 +15,11 @@ from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
 from gazetune.backbones.families import pair
+from gazetune.backbones.foreign import refuse_giants
 from gazetune.backbones.protocol import Backbone
 from gazetune.backbones.timm import DISTILLED_BARE, NAME, VIT_BARE, config_of, family_of, from_timm, to_timm
 from gazetune.backbones.vit import VisionTransformer
+from gazetune.documents import read_json, short
 from gazetune.errors import InputError
 
 TIMM = "timm:"
@@ -106,7 +107,12 @@ def load_state_dict(weights: str, image_size: Size, load: Callable[[str, Size], 
 def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: Size) -> VisionTransformer:
     tensors, _ = _open(file)
     family = family_of(tensors, weights)
-    config, (mean, std) = config_of(tensors, family, about, _name(file, about), weights)
+    try:
+        config, (mean, std) = config_of(tensors, family, about, _name(file, about), weights)
+    except InputError:
+        raise
+    except Exception as reason:  # settings of kinds that no configuration has, tensors of shapes that no model has
+        raise InputError(f"config.json and tensors of '{weights}' make no model ({short(reason, 200)}).") from reason
     own = config.image_size if isinstance(config.image_size, tuple | list) else (config.image_size, config.image_size)
     try:
         model, report = getattr(transformers, family.model).from_pretrained(
@@ -117,8 +123,9 @@ def _load_timm(weights: str, file: Path, about: Mapping[str, Any], image_size: S
             output_loading_info=True,
             **({"add_pooling_layer": False} if family in (VIT_BARE, DISTILLED_BARE) else {}),
         )
-    except (RuntimeError, ValueError) as reason:
-        raise InputError(f"The tensors of '{weights}' do not fit: {str(reason).strip().splitlines()[0]}") from reason
+    except Exception as reason:  # transformers raises errors of a dozen kinds
+        said = (str(reason).strip() or repr(reason)).splitlines()[0]
+        raise InputError(f"The tensors of '{weights}' do not fit: {short(said, 300)}") from reason
     wrong = [*report["unexpected_keys"], *report["missing_keys"]]
     if wrong or report["mismatched_keys"]:
         raise InputError(f"'{weights}' is no whole {family.model}: {sorted(wrong)[:3] or report['mismatched_keys']}")
@@ -162,8 +169,8 @@ def _open(file: Path) -> tuple[dict[str, Tensor], str]:
     try:
         with safe_open(file, "pt") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as reason:
-        raise InputError(f"'{file}' cannot be read as safetensors ({reason}).") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as reason:
+        raise InputError(f"'{file}' cannot be read as safetensors ({short(reason)}).") from None
     prefix = ""
     while tensors and (front := next((w for w in WRAPPED if all(k.startswith(prefix + w) for k in tensors)), "")):
         prefix += front
@@ -171,14 +178,17 @@ def _open(file: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _read(config: Path | None) -> dict[str, Any]:
-    try:
-        about = {} if config is None else json.loads(config.read_text("utf-8"))
-    except ValueError as reason:
-        raise InputError(f"'{config}' is damaged ({reason}).") from None
-    return about if isinstance(about, dict) else {}
+    about = {} if config is None else read_json(config)
+    refuse_giants(about)
+    for part in ("pretrained_cfg", "model_args"):
+        if not isinstance(about.get(part, {}), dict):
+            raise InputError(f"'{config}': '{part}' must hold settings, got {short(about[part])}.")
+    return about
 
 
 def _name(file: Path, about: Mapping[str, Any]) -> str:
     """timm's name of the architecture, with its tag where it is known; the file's name where nothing else says."""
     given, tag = about.get("architecture"), about.get("pretrained_cfg", about).get("tag", "")
+    if not isinstance(given, str | None) or not isinstance(tag, str | None):
+        raise InputError(f"'{file}': architecture and tag of its config.json are names; got {short((given, tag))}.")
     return file.stem if not given else f"{given}.{tag}" if tag else str(given)

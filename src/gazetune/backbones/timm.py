@@ -15,7 +15,9 @@ import transformers
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from gazetune.backbones.foreign import levels_of
 from gazetune.backbones.vit import HALF, IMAGENET
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 # the names that are read: their heads, epsilon and activation are those of the paper's ViT, DeiT and DINOv2
@@ -188,8 +190,9 @@ def config_of(
 def _check(architecture: str, arguments: Mapping[str, Any], about: Mapping[str, Any], source: str) -> None:
     if not NAME.fullmatch(architecture):
         raise InputError(
-            f"'{source}' is of the architecture '{architecture}', which is not read. Known are timm's vit_*, deit_* "
-            f"and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the name of the file."
+            f"'{source}' is of the architecture '{short(architecture)}', which is not read. Known are "
+            f"timm's vit_*, deit_* and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the "
+            f"name of the file."
         )
     odd = sorted(set(arguments) - ARGUMENTS - {"global_pool"})
     if odd or arguments.get("global_pool", about.get("global_pool", "token")) not in ("token", ""):
@@ -234,7 +237,7 @@ def _normalisation(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     cfg = _pretrained(about)
     if "mean" in cfg and "std" in cfg:
-        return tuple(cfg["mean"]), tuple(cfg["std"])
+        return levels_of({"image_mean": cfg["mean"], "image_std": cfg["std"]}, (IMAGENET[0], IMAGENET[1]), source)
     if architecture.startswith("deit") or "dinov2" in architecture:
         return IMAGENET
     for start, known in TAGS.items():

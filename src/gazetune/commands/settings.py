@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from gazetune.backbones import absolute
 from gazetune.comparison import model_table
 from gazetune.data import READERS
 from gazetune.data.splits import TESTED
+from gazetune.documents import read_yaml
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment, with_controls
 from gazetune.figures.palette import PALETTES
@@ -38,7 +38,7 @@ def of_run(run: Run) -> Experiment:
     """The experiment that a run was made with. Raises InputError if it is no run."""
     if not run.file(CONFIG).is_file():
         raise InputError(f"'{run.path}' is not a run: it has no {CONFIG}. Make one with gazetune run.")
-    return parse(yaml.safe_load(run.file(CONFIG).read_text("utf-8")), str(run.file(CONFIG)))
+    return parse(read_yaml(run.file(CONFIG)), str(run.file(CONFIG)))
 
 
 def of_models(models: Sequence[str], sets: Mapping[str, Classification]) -> Experiment:

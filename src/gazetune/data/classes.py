@@ -3,18 +3,21 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int
-from scipy.io import loadmat
 
+from gazetune.data.csv_files import read_csv
+from gazetune.data.matlab import read_matlab
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 INDEX_COLUMNS = ("index", "label")
+MOST_NUMBER = 10_000_000  # of the development kit, which has 1,860
 SYNSET_AND_NAME = re.compile(r"(n\d{8})(?:\s+(.*))?")
 
 
@@ -122,14 +125,12 @@ def read_class_index(path: str | Path) -> Classes:
     Raises:
         InputError: no such file, a missing column, indices other than 0, 1, 2, ..., a synset id twice.
     """
-    try:
-        table = pd.read_csv(path, keep_default_na=False)
-    except (OSError, ValueError) as reason:
-        raise InputError(f"The class list '{path}' cannot be read ({reason}).") from None
+    table = read_csv(path, f"The class list '{path}'", keep_default_na=False)
     missing = [c for c in INDEX_COLUMNS if c not in table]
     if missing:
         raise InputError(f"'{path}' needs the columns {', '.join(INDEX_COLUMNS)}; missing: {', '.join(missing)}.")
-    table = table.sort_values("index", ignore_index=True)
+    with suppress(TypeError):  # numbers beside text: said below
+        table = table.sort_values("index", ignore_index=True)
     wnids = tuple(map(str, table.get("wnid", ())))
     if table["index"].tolist() != list(range(len(table))) or len(set(wnids)) < len(wnids):
         raise InputError(
@@ -137,8 +138,12 @@ def read_class_index(path: str | Path) -> Classes:
         )
     try:
         numbers = tuple(map(int, table.get("ilsvrc2012_id", ())))
-    except ValueError:
-        raise InputError(f"'{path}': the numbers of the development kit (ilsvrc2012_id) are whole numbers.") from None
+        if any(not 0 < number <= MOST_NUMBER for number in numbers) or len(set(numbers)) < len(numbers):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"'{path}': the numbers of the development kit (ilsvrc2012_id) are whole numbers above 0, each once."
+        ) from None
     return Classes(names=tuple(map(str, table["label"])), wnids=wnids, ilsvrc2012=numbers)
 
 
@@ -152,11 +157,13 @@ def read_devkit(path: str | Path) -> Classes:
         InputError: no such file, or not the kit's.
     """
     try:
-        synsets = np.atleast_1d(loadmat(path, squeeze_me=True)["synsets"])
+        synsets = np.atleast_1d(read_matlab(path, squeeze_me=True)["synsets"])
         rows = [
             (str(s["WNID"]), int(s["ILSVRC2012_ID"]), str(s["words"])) for s in synsets if int(s["num_children"]) == 0
         ]
-    except Exception as reason:  # a damaged .mat file makes scipy raise errors of a dozen kinds
-        raise InputError(f"'{path}' is no meta.mat of the ImageNet development kit ({reason}).") from None
+        if len({wnid for wnid, *_ in rows}) < max(1, len(rows)):
+            raise ValueError("a synset id stands twice, or there is none")
+    except (InputError, ValueError, KeyError, TypeError, IndexError, OverflowError) as reason:
+        raise InputError(f"'{path}' is no meta.mat of the ImageNet development kit ({short(reason, 300)}).") from None
     wnids, numbers, names = zip(*sorted(rows), strict=True)
     return Classes(names=names, wnids=wnids, ilsvrc2012=numbers)

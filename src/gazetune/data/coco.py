@@ -16,8 +16,10 @@ from pycocotools import mask as rle
 
 from gazetune.data.coco_json import CutShort, annotations_of, categories_of, images_of, no_collection
 from gazetune.data.faults import Faults
+from gazetune.data.images import MOST_SIDE_PX
 from gazetune.data.outlines import outlined, outlined_crop
 from gazetune.data.stimuli import ObjectMask
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 CITATION = (
@@ -118,9 +120,9 @@ def _read(
     left_out = []
     for one in annotations_of(file):
         number = one.get("image_id")
-        if number not in sizes:
+        if not isinstance(number, int) or number not in sizes:
             continue
-        where = f"'{file}', image {number}, annotation {one.get('id')}"
+        where = f"'{file}', image {number}, annotation {short(one.get('id'))}"
         fault = _fault(one, categories, sizes[number])
         if one.get("iscrowd") and crowds == "exclude":
             left_out.append(where)
@@ -138,14 +140,22 @@ def _fault(one: dict[str, Any], categories: dict[int, str], size: Size) -> tuple
         return "annotation without segmentation", f"got {one.get('segmentation')!r}"
     if missing:
         return "annotation with a missing field", f"no {', '.join(missing)}"
-    if one["category_id"] not in categories:
-        return "unknown category", f"category_id {one['category_id']}"
+    if not isinstance(one["category_id"], int) or one["category_id"] not in categories:
+        return "unknown category", f"category_id {short(one['category_id'])}"
+    if type(one["area"]) not in (int, float) or not 0 <= one["area"] < math.inf:
+        return "area that is no number", f"got {short(one['area'])}"
     shape = one["segmentation"]
     if isinstance(shape, dict):
         counts = shape.get("counts")
-        if tuple(shape.get("size", ())) != size or (isinstance(counts, list) and sum(counts) != size[0] * size[1]):
-            return "run-length mask of another size", f"{shape.get('size')}, the image has {list(size)}"
-        return None if isinstance(counts, list | str) else ("run-length mask without counts", f"got {counts!r}")
+        if not isinstance(counts, list | str):
+            return "run-length mask without counts", f"got {short(counts)}"
+        try:
+            runs = counts_of(counts)
+        except ValueError as reason:
+            return "run-length mask that is damaged", str(reason)
+        if shape.get("size") != list(size) or sum(runs) != size[0] * size[1]:
+            return "run-length mask of another size", f"{short(shape.get('size'))}, the image has {list(size)}"
+        return None
     # with exactly 4 numbers pycocotools would take a polygon for a box
     bad = (
         [p for p in shape if not isinstance(p, list) or len(p) < 6 or len(p) % 2]
@@ -153,9 +163,40 @@ def _fault(one: dict[str, Any], categories: dict[int, str], size: Size) -> tuple
         else [shape]
     )
     if bad:
-        return "polygon of fewer than 3 points", f"got {str(bad[0])[:60]}"
-    wrong = [v for polygon in shape for v in polygon if not isinstance(v, int | float) or not math.isfinite(v)]
-    return ("polygon that is not numbers", f"got {wrong[0]!r}") if wrong else None
+        return "polygon of fewer than 3 points", f"got {short(bad[0], 60)}"
+    far = MOST_SIDE_PX  # pycocotools draws every pixel of an edge, and crashes on one that is far away
+    wrong = [v for polygon in shape for v in polygon if type(v) not in (int, float) or not -far <= v <= far]
+    return ("polygon that is not numbers", f"got {short(wrong[0])}") if wrong else None
+
+
+def counts_of(counts: list[Any] | str) -> list[int]:
+    """The run lengths of a mask, plain or as COCO's text of them. pycocotools crashes on those that are damaged.
+
+    The text has six bits a character from '0' on: five of a number, the lowest first, and one that says that more
+    follow; from the third on each number is the difference to the one but one before it (COCO's maskApi).
+
+    Raises ValueError: something else than whole numbers from 0 on, or a text that breaks off.
+    """
+    found: list[int] = []
+    if isinstance(counts, str):
+        value, shift = 0, 0
+        for character in counts:
+            bits = ord(character) - 48
+            if not 0 <= bits < 64 or shift > 30:
+                raise ValueError(f"{short(character)} in its counts")
+            value |= (bits & 0x1F) << shift
+            shift += 5
+            if not bits & 0x20:
+                value -= (1 << shift) if bits & 0x10 else 0
+                found.append(value + (found[-2] if len(found) > 2 else 0))
+                value, shift = 0, 0
+        if shift:
+            raise ValueError("its counts break off")
+    else:
+        found = counts
+    if not found or any(type(run) is not int or not 0 <= run < 2**31 for run in found):
+        raise ValueError(f"counts that are no whole numbers: {short(found, 60)}")
+    return found
 
 
 def _object(one: dict[str, Any], category: str, size: Size) -> ObjectMask:

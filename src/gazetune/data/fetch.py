@@ -1,5 +1,7 @@
 """Data sets from their public sources: a fixed commit, a licence, and nothing trusted before its hash fits."""
 
+import errno
+import gzip
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -10,12 +12,15 @@ import pooch
 import requests
 
 from gazetune.data.osie import CITATION as OSIE_CITATION
+from gazetune.documents import short
 from gazetune.errors import GazetuneError, InputError
-from gazetune.files import sha256_file
+from gazetune.files import not_written, sha256_file
 from gazetune.progress import say, track
 
 CHUNK = 1 << 18
 TIMEOUT_SECONDS = 30
+MOST_BYTES, MOST_AT_ONCE = 4 << 30, 16 << 20  # of an archive; OSIE's has 200 MB
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -106,15 +111,59 @@ def resuming(url: str, output_file: str | Path, _pooch: object) -> None:
     part.replace(output_file)
 
 
+class Unpacked:
+    """A gzip file to read what it packs, and no more of it at once or in all than an archive of data has.
+
+    A tar's own headers may say that they are terabytes long, and would be read into memory whole.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self._file = gzip.open(archive)  # noqa: SIM115
+
+    def __enter__(self) -> "Unpacked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, n: int = -1) -> bytes:
+        """At most `n` bytes. Raises tarfile.ReadError for more than a header may have."""
+        if not 0 <= n <= MOST_AT_ONCE:
+            raise tarfile.ReadError(f"a header of {n:,} bytes")
+        return self._file.read(n)
+
+    def seek(self, place: int) -> int:
+        """Go to a place. Raises tarfile.ReadError for one beyond what an archive of data has."""
+        if not 0 <= place <= MOST_BYTES:
+            raise tarfile.ReadError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        return self._file.seek(place)
+
+    def tell(self) -> int:
+        """The place."""
+        return self._file.tell()
+
+
+def _damaged(reason: Exception) -> GazetuneError:
+    return GazetuneError(f"The downloaded archive is damaged ({short(reason)}) and was deleted. Run the command again.")
+
+
 def _unpack(archive: Path, folder: Path, missing: list[str], wanted: dict[str, str]) -> None:
     """Take the missing files out of the archive, each checked before it is moved to its place."""
-    left = set(missing)
+    left, unpacked_bytes = set(missing), 0
     try:
-        with tarfile.open(archive) as opened, tempfile.TemporaryDirectory(dir=folder) as unpacked:
+        with (
+            Unpacked(archive) as plain,
+            tarfile.TarFile(fileobj=plain) as opened,  # type: ignore[arg-type]
+            tempfile.TemporaryDirectory(dir=folder) as unpacked,
+        ):
             for member in opened:
                 path = member.name.partition("/")[2]  # the first part names repository and commit
-                if path not in left or not member.isfile():
+                if path not in left or not member.isreg() or member.issparse():
                     continue
+                unpacked_bytes += member.size
+                if unpacked_bytes > MOST_BYTES:
+                    raise tarfile.ReadError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+                member.mtime = 0  # what it says may be no time at all
                 opened.extract(member, unpacked, filter="data")
                 found = Path(unpacked) / member.name
                 if sha256_file(found) != wanted[path]:
@@ -124,9 +173,13 @@ def _unpack(archive: Path, folder: Path, missing: list[str], wanted: dict[str, s
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 found.replace(folder / path)
                 left.discard(path)
-    except (tarfile.TarError, EOFError, OSError) as reason:
-        raise GazetuneError(
-            f"The downloaded archive is damaged ({reason}) and was deleted. Run the command again."
-        ) from reason
+    except GazetuneError:
+        raise
+    except OSError as reason:
+        if reason.errno in NO_ROOM:
+            raise not_written(folder, reason) from reason
+        raise _damaged(reason) from reason
+    except Exception as reason:  # a damaged archive makes tarfile and zlib raise errors of a dozen kinds
+        raise _damaged(reason) from reason
     if left:
         raise GazetuneError(f"{len(left)} files are missing from the archive, the first is '{sorted(left)[0]}'.")

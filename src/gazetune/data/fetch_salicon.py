@@ -1,18 +1,19 @@
 """SALICON piece by piece: COCO's part is downloaded, SALICON's own files are put in place by hand and looked at."""
 
 import hashlib
-import io
+import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pooch
 import requests
-from PIL import Image, UnidentifiedImageError
 
 from gazetune.data.coco_json import images_of
 from gazetune.data.fetch import TIMEOUT_SECONDS, resuming
+from gazetune.data.images import decode_rgb
 from gazetune.data.salicon import PLACES, SETTINGS, Form, gaze_files
+from gazetune.documents import short
 from gazetune.errors import GazetuneError, InputError
 from gazetune.files import write_whole
 from gazetune.progress import say, track
@@ -26,6 +27,8 @@ INSTANCES = ("instances_train2014.json", "instances_val2014.json")
 MAT_ARCHIVES = {"9a22db9d718200fb90252e5010c004c4": 2015, "462b70f4f9e8ea446ac628e46cea8d3d": 2017}
 IMAGES = {"train": 10_000, "val": 5_000}
 AT_ONCE = 8
+MOST_BYTES = 1 << 30  # of one of its files; the larger has 333 MB
+PHOTO = re.compile(r"COCO_(train|val)2014_\d{12}\.jpg")
 OTHER_FORMS: tuple[Form, ...] = ("mat", "points")
 WHERE = """SALICON (Jiang et al., CVPR 2015) is offered at http://salicon.net/download (the JSON of 2015:
 fixations_train2014.json, 818 MB, and fixations_val2014.json, 459 MB) and http://salicon.net/challenge-2017 (.mat files,
@@ -78,16 +81,31 @@ def _annotations(folder: Path, url: str) -> None:
         pooch.get_logger().setLevel("WARNING")
         known = f"md5:{ANNOTATIONS_MD5}"
         got = pooch.retrieve(f"{url}/{ANNOTATIONS}", known, ".annotations.zip", folder, downloader=resuming)
-        with zipfile.ZipFile(got) as archive:
-            for name in INSTANCES:
-                write_whole(place / name, archive.read(f"annotations/{name}"))
+        _take_instances(Path(got), place)
     except requests.RequestException as reason:
         raise _failed(f"{url}/{ANNOTATIONS}", reason) from reason
-    except (ValueError, KeyError, zipfile.BadZipFile) as reason:  # ValueError: pooch's, for another hash
+    except ValueError as reason:  # pooch's, for another hash
         raise GazetuneError(
             f"The archive of COCO's annotations is not the expected one ({reason}); not used."
         ) from None
     Path(got).unlink()
+
+
+def _take_instances(archive: Path, place: Path) -> None:
+    """The two files of objects out of COCO's archive. Raises GazetuneError where it does not hold them whole."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in INSTANCES:
+                member = opened.getinfo(f"annotations/{name}")
+                if member.file_size > MOST_BYTES:
+                    raise ValueError(f"'{name}' has {member.file_size:,} bytes")
+                write_whole(place / name, opened.read(member))
+    except GazetuneError:
+        raise
+    except Exception as reason:  # a damaged archive makes zipfile and zlib raise errors of a dozen kinds
+        raise GazetuneError(
+            f"The archive of COCO's annotations is not the expected one ({short(reason)}); not used."
+        ) from None
 
 
 def _archive(path: Path) -> str:
@@ -103,6 +121,12 @@ def _wanted(folder: Path) -> list[str]:
     """The photos that SALICON's files in the folder speak of."""
     names = {str(image["file_name"]) for path in gaze_files(folder, "json") for image in images_of(path)}
     names |= {f"{path.stem}.jpg" for form in OTHER_FORMS for path in gaze_files(folder, form)}
+    wrong = sorted(name for name in names if not PHOTO.fullmatch(name))
+    if wrong:  # they are asked of the server, and written
+        raise InputError(
+            f"SALICON's files in '{folder}' speak of a photo '{short(wrong[0])}', not named as COCO's are, for example "
+            f"COCO_val2014_000000000042.jpg. Get them again."
+        )
     return sorted(names)
 
 
@@ -137,9 +161,8 @@ def _is_whole(path: Path) -> bool:
 
 def _is_picture(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        decode_rgb(content, "photo")
+    except InputError:
         return False
     return True
 

@@ -100,8 +100,8 @@ def load_imagenet_val(path: str | Path, ground_truth: str | Path, classes: Class
     """
     folder, truth = existing_folder(path), Path(ground_truth).expanduser()
     try:
-        numbers = np.array(truth.read_text().split(), dtype=np.int64)
-    except (OSError, ValueError) as reason:
+        numbers = np.array(truth.read_text("utf-8").split(), dtype=np.int64)
+    except (OSError, ValueError, OverflowError) as reason:
         raise InputError(f"The labels '{truth}' cannot be read ({reason}). Needed: one number a line.") from None
     places = classes.from_ilsvrc2012(numbers)
     paths = photos_in(folder, deep=False)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from gazetune.data.classes import Classes
+from gazetune.data.csv_files import read_csv
 from gazetune.data.labelled import Labelled, existing_folder, some
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file
 
@@ -40,7 +42,7 @@ def load_label_table(csv: str | Path, images: str | Path | None = None, classes:
     beside = table_path.parent / "images"
     folder = existing_folder(images if images is not None else beside if beside.is_dir() else table_path.parent)
     paths = [folder / name for name in table[files]]
-    absent = [str(p) for p in paths if not p.is_file()]
+    absent = [short(p.name) for p in paths if not _is_file(p)]
     if absent:
         raise InputError(f"{len(absent)} of {len(paths)} images of '{csv}' are not there: {some(absent)}.")
     places = [_index(x, len(known)) if column == "index" else known.place(x) for x in table[column]]
@@ -67,10 +69,14 @@ def load_label_table(csv: str | Path, images: str | Path | None = None, classes:
 
 def label_table(csv: Path) -> pd.DataFrame:
     """A CSV as text, as it stands. Raises InputError if it cannot be read."""
+    return read_csv(csv, keep_default_na=False, dtype=str)
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return pd.read_csv(csv, keep_default_na=False, dtype=str)
-    except (OSError, ValueError) as reason:
-        raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _check_agreement(csv: Path, table: pd.DataFrame, column: str, places: Sequence[int], known: Classes) -> None:
@@ -88,4 +94,5 @@ def _check_agreement(csv: Path, table: pd.DataFrame, column: str, places: Sequen
 
 
 def _index(text: str, n: int) -> int | None:
-    return int(text) if text.strip().isdecimal() and int(text) < n else None
+    known = len(text) < 10 and text.strip().isdecimal() and int(text) < n
+    return int(text) if known else None

@@ -17,6 +17,7 @@ from PIL import Image
 from gazetune.data.classes import Classes
 from gazetune.data.images import read_rgb
 from gazetune.data.table import PHOTOS
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.progress import say
 
@@ -196,4 +197,4 @@ def photos_in(folder: Path, deep: bool = True) -> list[Path]:
 def some(names: Sequence[str]) -> str:
     """The first few of many names."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
+    return ", ".join(f"'{short(name)}'" for name in names[:NAMED]) + more

@@ -4,9 +4,7 @@ Its licence (CC BY 4.0 with two more terms) forbids to tune a model on it, and a
 with their red border. The border is taken off for the model alone.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +12,7 @@ from jaxtyping import UInt8
 from gazetune.data.classes import Classes, unambiguous
 from gazetune.data.images import read_rgb
 from gazetune.data.labelled import Labelled, existing_folder, photos_in, some, sub_folders
+from gazetune.documents import read_json, short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file
 from gazetune.progress import say
@@ -41,9 +40,12 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
         InputError: a file is missing or damaged, or a label of one is not in the next.
     """
     place = existing_folder(folder)
+    missing = [name for name in MAPPING_FILES if not (place / name).is_file()]
+    if missing:
+        raise InputError(f"ObjectNet needs its mapping files in '{place}'; missing: {', '.join(missing)}.")
     try:
-        labels_text, matches_text, lines, order_text = ((place / f).read_text(encoding="utf-8") for f in MAPPING_FILES)
-        labels, matches, order = json.loads(labels_text), json.loads(matches_text), json.loads(order_text)
+        labels, matches, order = (read_json(place / MAPPING_FILES[i]) for i in (0, 1, 3))
+        lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8")
         line_of = unambiguous([line.strip() for line in lines.splitlines()])
         index_of = {int(line): int(index) for index, line in order.items()}
         return {
@@ -51,12 +53,10 @@ def objectnet_mapping(folder: str | Path) -> dict[str, tuple[int, ...]]:
             for name, label in sorted(labels.items())
             if label in matches
         }
-    except OSError as reason:
+    except (InputError, OSError, ValueError, KeyError, AttributeError, TypeError, OverflowError) as reason:
         raise InputError(
-            f"ObjectNet needs its mapping files in '{place}' ({', '.join(MAPPING_FILES)}): {reason}."
+            f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
         ) from None
-    except (ValueError, KeyError, AttributeError) as reason:
-        raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
 
 
 def objectnet_classes(folder: str | Path) -> Classes:
@@ -68,12 +68,14 @@ def objectnet_classes(folder: str | Path) -> Classes:
     place = existing_folder(folder)
     try:
         lines = (place / MAPPING_FILES[2]).read_text(encoding="utf-8").splitlines()
-        order = json.loads((place / MAPPING_FILES[3]).read_text(encoding="utf-8"))
+        order = read_json(place / MAPPING_FILES[3])
         names = {int(index): lines[int(line)].strip() for index, line in order.items()}
         if sorted(names) != list(range(len(lines))) or len(set(order.values())) < len(lines):
             raise ValueError(f"{len(names)} indices for {len(lines)} lines")
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as reason:
-        raise InputError(f"The mapping files of ObjectNet in '{place}' do not fit together: {reason!r}.") from None
+    except (InputError, OSError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as reason:
+        raise InputError(
+            f"The mapping files of ObjectNet in '{place}' do not fit together: {short(repr(reason), 200)}."
+        ) from None
     return Classes(names=tuple(names[i] for i in range(len(names))))
 
 
@@ -90,7 +92,7 @@ def load_objectnet(path: str | Path, mapping: str | Path, classes: Classes | Non
         InputError: a missing folder or file, a sub-folder that is no kind of ObjectNet, no photo at all.
     """
     folder, answers = existing_folder(path), objectnet_mapping(mapping)
-    kinds: dict[str, Any] = json.loads((Path(mapping).expanduser() / MAPPING_FILES[0]).read_text(encoding="utf-8"))
+    kinds = read_json(Path(mapping).expanduser() / MAPPING_FILES[0])
     inside = [p for p in sub_folders(folder) if p.name not in MAPPING_FOLDERS]
     unknown = [p.name for p in inside if p.name not in kinds]
     if unknown:

@@ -18,9 +18,11 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from PIL import Image
 
-from gazetune.data.images import read_rgb
+from gazetune.data.csv_files import read_csv
+from gazetune.data.images import MOST_SIDE_PX, read_rgb
 from gazetune.data.outlines import outlined, outlined_crop
 from gazetune.data.stimuli import Crop, ObjectMask
+from gazetune.documents import short
 from gazetune.errors import InputError
 
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -34,12 +36,8 @@ def load_objects(
 
     Raises InputError: a column is missing, an image is not in the data set, a box is empty, a mask file is missing.
     """
-    try:
-        table = pd.read_csv(
-            csv, dtype={"image": str, "object": str, "category": str, "mask": str, "outline": str, "animate": str}
-        )
-    except (ValueError, OSError) as reason:
-        raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
+    words = ("image", "object", "category", "mask", "outline", "animate")
+    table = read_csv(csv, dtype=dict.fromkeys(words, str)).reset_index(drop=True)
     has_shape = all(c in table for c in BOX) or "mask" in table or "outline" in table
     if "image" not in table or "category" not in table or not has_shape:
         raise InputError(
@@ -49,7 +47,9 @@ def load_objects(
     sizes = {i: (int(h), int(w)) for i, w, h in zip(ids, width, height, strict=True)}
     unknown = [i for i in table["image"] if i not in sizes]
     if unknown:
-        raise InputError(f"'{csv}' names the image '{unknown[0]}', which is not in the data set.")
+        raise InputError(f"'{csv}' names the image '{short(unknown[0])}', which is not in the data set.")
+    if not len(table):
+        raise InputError(f"'{csv}' has no row of data. Needed: one row an object, or no such file.")
     by_image: dict[str, list[ObjectMask]] = {}
     for number, row in enumerate(table.to_dict("records")):
         by_image.setdefault(row["image"], []).append(_object(csv, number, row, sizes[row["image"]]))
@@ -71,8 +71,8 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
         path = csv.parent / mask_file
         decode, area = (lambda: _painted(path, size)), float(_painted(path, size).sum())
     else:
-        x, y, w, h = (float(row.get(c, float("nan"))) for c in BOX)
-        if not (w > 0 and h > 0 and np.isfinite(x + y)):
+        x, y, w, h = (_number(row.get(c)) for c in BOX)
+        if not (w > 0 and h > 0 and np.abs([x, y, w, h]).max() <= MOST_SIDE_PX):
             raise InputError(
                 f"'{csv}', line {number + 2}: needs an outline, a mask, or a box of numbers, width and height above 0."
             )
@@ -87,15 +87,25 @@ def _object(csv: Path, number: int, row: dict[Any, Any], size: tuple[int, int]) 
     )
 
 
+def _number(said: Any) -> float:
+    try:
+        return float(said)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
 def _corners(csv: Path, number: int, outline: str) -> list[float]:
     """x, y, x, y, ... of an outline. Raises InputError for fewer than 3 corners or something else than numbers."""
     try:
         corners = [[float(value) for value in corner.split()] for corner in outline.split(",")]
     except ValueError:
         corners = []
-    if len(corners) < 3 or any(len(corner) != 2 or not np.isfinite(corner).all() for corner in corners):
+    # pycocotools draws every pixel of an edge, and crashes on one that is far away
+    near = all(-MOST_SIDE_PX <= value <= MOST_SIDE_PX for corner in corners for value in corner)
+    if len(corners) < 3 or not near or any(len(corner) != 2 for corner in corners):
         raise InputError(
-            f"'{csv}', line {number + 2}: an outline is at least three corners 'x y, x y, x y', got {outline[:60]!r}."
+            f"'{csv}', line {number + 2}: an outline is at least three corners 'x y, x y, x y', got "
+            f"{short(outline, 60)!r}."
         )
     return [value for corner in corners for value in corner]
 
@@ -104,7 +114,7 @@ def _truth(csv: Path, number: int, said: Any) -> bool | None:
     if said is None or pd.isna(said):
         return None
     if str(said).lower() not in TRUTH:
-        raise InputError(f"'{csv}', line {number + 2}: animate must be true or false, got {said!r}.")
+        raise InputError(f"'{csv}', line {number + 2}: animate must be true or false, got {short(said)!r}.")
     return TRUTH[str(said).lower()]
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from gazetune.data.matlab import read_matlab
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file, sha256_files
 
@@ -35,20 +36,26 @@ def load_osie(path: str | Path) -> Stimuli:
         )
     mat, photos = found[0]
     try:
-        cells = loadmat(mat, simplify_cells=True)["fixations"]
+        cells = read_matlab(mat, simplify_cells=True)["fixations"]
         names = tuple(str(cell["img"]) for cell in cells)
         records = [(i, o, s) for i, cell in enumerate(cells) for o, s in enumerate(cell["subjects"])]
-        columns = {k: [np.atleast_1d(s[k]) for *_, s in records] for k in ("fix_x", "fix_y", "fix_duration")}
-    except Exception as reason:  # scipy raises its own kinds of errors on a damaged file
+        columns = {
+            k: [np.atleast_1d(s[k]).astype(np.float64).ravel() for *_, s in records]
+            for k in ("fix_x", "fix_y", "fix_duration")
+        }
+        length = np.array([len(x) for x in columns["fix_x"]])
+        for column in columns.values():
+            if [len(part) for part in column] != length.tolist() or not np.isfinite(np.concatenate(column)).all():
+                raise ValueError("x, y and duration of different lengths, or not numbers")
+    except (InputError, ValueError, KeyError, TypeError, IndexError) as reason:
         raise InputError(
-            f"'{mat}' is not OSIE's fixations.mat ({reason}). Fetch it again: gazetune fetch osie."
+            f"'{mat}' is not OSIE's fixations.mat ({short(reason, 300)}). Fetch it again: gazetune fetch osie."
         ) from None
     missing = [n for n in names if not (photos / n).is_file()]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(names)} photos are missing in '{photos}', the first is '{missing[0]}'."
         )
-    length = np.array([len(x) for x in columns["fix_x"]])
     fixations = Fixations(
         x=(np.concatenate(columns["fix_x"]) - 1).astype(np.float32),
         y=(np.concatenate(columns["fix_y"]) - 1).astype(np.float32),

@@ -11,6 +11,7 @@ from gazetune.data.faults import Faults
 from gazetune.errors import InputError
 
 MAX_OUTSIDE = 0.05  # of the points; more of them outside their image are no slips: the axes are swapped
+MOST_SIDE_PX = 2**15 - 1
 Points = Num[np.ndarray, "point 2"]
 
 
@@ -33,6 +34,12 @@ class Recorded:
     workers: tuple[str, ...] = ()
     order: Int[np.ndarray, " point"] | None = None
     sources: dict[str, str] = field(default_factory=dict)
+
+
+def check_frame(width: int, height: int) -> None:
+    """Raises ValueError for a frame that points in int16 have no room for."""
+    if not (1 <= width <= MOST_SIDE_PX and 1 <= height <= MOST_SIDE_PX):
+        raise ValueError(f"an image of {width}x{height}; sides are 1 to {MOST_SIDE_PX:,} px")
 
 
 class Records:

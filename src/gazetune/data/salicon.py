@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gazetune.data.coco import CITATION as COCO_CITATION
@@ -26,6 +25,7 @@ from gazetune.data.salicon_axes import check_axes
 from gazetune.data.salicon_files import Gaze, read_mat, read_points
 from gazetune.data.salicon_json import read_json
 from gazetune.data.stimuli import Fixations, ObjectMask, Stimuli
+from gazetune.documents import read_yaml, short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file, sha256_files
 
@@ -89,11 +89,11 @@ def _settings(root: Path, options: Salicon) -> Salicon:
     if not beside.is_file():
         return options
     try:
-        said = yaml.safe_load(beside.read_text("utf-8")) or {}
+        said = read_yaml(beside) or {}
         return Salicon.model_validate({**said, **options.model_dump(exclude_unset=True)})
-    except (yaml.YAMLError, ValidationError, TypeError, UnicodeDecodeError) as reason:
+    except (ValidationError, TypeError) as reason:
         raise InputError(
-            f"'{beside}' may say edition, gaze, form and crowds, as in `edition: 2015`: {reason}"
+            f"'{beside}' may say edition, gaze, form and crowds, as in `edition: 2015`: {short(reason, 500)}"
         ) from None
 
 

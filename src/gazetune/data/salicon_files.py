@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Num
-from PIL import Image, UnidentifiedImageError
-from scipy.io import loadmat
 
 from gazetune.data.faults import Faults
-from gazetune.data.recorded import Recorded, Records
+from gazetune.data.images import MOST_SIDE_PX, opened_photo
+from gazetune.data.matlab import read_matlab
+from gazetune.data.recorded import Recorded, Records, check_frame
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import sha256_files
 from gazetune.progress import track
@@ -91,12 +92,10 @@ def released_density(path: Path) -> Float[np.ndarray, "height width"]:
     Raises InputError for a file that is no picture.
     """
     try:
-        with Image.open(path) as opened:
+        with opened_photo(path) as opened:
             return np.asarray(opened.convert("L"), dtype=np.float64) / 255
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as reason:
-        raise InputError(
-            f"'{path}' cannot be read as a density map ({reason}). Get it again or take it away."
-        ) from None
+    except InputError as reason:
+        raise InputError(f"No density map: {reason} Get it again or take it away.") from None
 
 
 def _photos(files: Sequence[Path]) -> list[str]:
@@ -110,13 +109,14 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> np.ndarray:
 def _opened(path: Path, faults: Faults) -> tuple[tuple[int, int], list[dict[str, Any]]] | None:
     """(width, height) and the workers of a .mat file, or None for a bad one that is left out."""
     try:
-        found = loadmat(path, simplify_cells=True)
+        found = read_matlab(path, simplify_cells=True)
         height, width = (int(side) for side in np.ravel(found["resolution"]))
+        check_frame(width, height)
         gaze = [found["gaze"]] if isinstance(found["gaze"], dict) else list(found["gaze"])
         if not all(isinstance(worker, dict) for worker in gaze):
             raise ValueError("'gaze' is no struct array")
-    except Exception as reason:  # scipy raises its own kinds of errors on a damaged file
-        faults.add("no .mat file of SALICON", f"'{path}'", f"{type(reason).__name__}: {reason}")
+    except (InputError, ValueError, KeyError, TypeError, OverflowError) as reason:
+        faults.add("no .mat file of SALICON", f"'{path}'", f"{type(reason).__name__}: {short(reason)}")
         return None
     said = Path(str(found.get("image", path.stem))).stem
     if said != path.stem:
@@ -130,7 +130,10 @@ def _points(worker: dict[str, Any], field: str, where: str, faults: Faults) -> P
     if field not in worker:
         faults.add("worker with a missing field", where, f"no '{field}', there is {', '.join(worker)}")
         return None
-    points = np.asarray(worker[field])
+    try:
+        points = np.asarray(worker[field])
+    except ValueError:  # cells of different sizes
+        points = np.array(None)
     if points.size == 0:
         faults.add("worker without points", where, f"'{field}' is empty")
         return None
@@ -138,15 +141,18 @@ def _points(worker: dict[str, Any], field: str, where: str, faults: Faults) -> P
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf" or not np.isfinite(points).all():
         faults.add("points that are no pairs of numbers", where, f"shape {points.shape}, {points.dtype}")
         return None
+    if (np.abs(points) > MOST_SIDE_PX).any():
+        faults.add("points that are no pairs of numbers", where, f"a coordinate above {MOST_SIDE_PX:,}")
+        return None
     return points.astype(np.int64) if (points == np.floor(points)).all() else points.astype(np.float32)
 
 
 def _fixated(path: Path) -> tuple[tuple[int, int], Points] | str:
     """(width, height) and the points (x, y) of a PNG file; or what is wrong with it."""
     try:
-        with Image.open(path) as opened:
+        with opened_photo(path) as opened:
             pixels = np.asarray(opened.convert("L"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as reason:
+    except InputError as reason:
         return str(reason)
     white = np.flatnonzero(pixels)
     if not len(white):

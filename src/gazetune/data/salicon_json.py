@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from gazetune.data.coco_json import CutShort, annotations_of, images_of, no_collection
 from gazetune.data.faults import Faults
 from gazetune.data.recorded import Recorded, Records
+from gazetune.documents import short
 from gazetune.files import move, sha256_file
 from gazetune.progress import say
 
@@ -73,7 +74,7 @@ def _streamed(path: Path, faults: Faults) -> Recorded:
 
 
 def _where(path: Path, number: Any) -> str:
-    return f"'{path}', annotation {number}"
+    return f"'{path}', annotation {short(number)}"
 
 
 def _points(
@@ -82,23 +83,32 @@ def _points(
     """The points of a record as they are written, or None for a bad one that is left out."""
     where = _where(path, record.get("id"))
     missing = [name for name in ("image_id", "worker_id", "fixations") if record.get(name) is None]
+    if not missing and not _is_name(record["worker_id"]):
+        faults.add("worker without a name", where, f"worker_id {short(record['worker_id'])}")
+        return None
     if missing:
         faults.add("record with a missing field", where, f"no {', '.join(missing)}")
         return None
-    if record["image_id"] not in place:
-        faults.add("image id that is not in 'images'", where, f"image_id {record['image_id']}")
+    if not isinstance(record["image_id"], int) or record["image_id"] not in place:
+        faults.add("image id that is not in 'images'", where, f"image_id {short(record['image_id'])}")
         return None
     try:
         points = np.array(record["fixations"])
-    except ValueError:
+    except (ValueError, OverflowError, RecursionError):
         points = np.array(None)
     if points.size == 0:
-        faults.add("worker without points", where, f"worker {record['worker_id']}")
+        faults.add("worker without points", where, f"worker {short(record['worker_id'])}")
         return None
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind != "i":
-        faults.add("points that are no pairs of whole numbers", where, f"{str(record['fixations'])[:50]} ...")
+        faults.add("points that are no pairs of whole numbers", where, short(record["fixations"], 50))
         return None
     return points
+
+
+def _is_name(worker: Any) -> bool:
+    if isinstance(worker, str):
+        return worker.isprintable()
+    return type(worker) is int and abs(worker) < 2**63
 
 
 def _keep(kept: Path, path: Path, read: Recorded) -> None:
@@ -133,14 +143,28 @@ def _kept(kept: Path, path: Path) -> Recorded | None:
             if not same and about["sha256"] != sha256_file(path):
                 return None
             columns = {name: opened.get_tensor(name) for name in COLUMNS}
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        return None
-    if about["crc32"] != _checksums(columns):
+        if about["crc32"] != _checksums(columns):
+            raise ValueError("other checksums")
+        ids, workers = tuple(map(str, about["ids"])), tuple(map(str, about["workers"]))
+        _check_columns(len(ids), len(workers), **columns)
+        sources = {path.name: str(about["sha256"])}
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         say(f"warning: '{kept}' is damaged and is made anew")
         return None
-    return Recorded(
-        ids=tuple(about["ids"]), workers=tuple(about["workers"]), sources={path.name: about["sha256"]}, **columns
-    )
+    return Recorded(ids=ids, workers=workers, sources=sources, **columns)
+
+
+def _check_columns(n: int, workers: int, size: Any, x: Any, y: Any, observer: Any, offsets: Any, outside: Any) -> None:
+    """Raises ValueError where columns do not fit together, whatever their checksums say."""
+    points = len(x)
+    fit = (size.shape, y.shape, observer.shape, offsets.shape, outside.shape) == (
+        (n, 2), x.shape, x.shape, (n + 1,), (n,),
+    )  # fmt: skip
+    whole = all(column.dtype.kind == "i" for column in (size, x, y, observer, offsets, outside))
+    if not fit or not whole or offsets[0] != 0 or offsets[-1] != points or (np.diff(offsets) < 0).any():
+        raise ValueError("columns of other lengths")
+    if points and not 0 <= observer.min() <= observer.max() < workers:
+        raise ValueError("observers without names")
 
 
 def _state(path: Path) -> dict[str, int]:

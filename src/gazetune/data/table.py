@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from gazetune.data.images import image_size
+from gazetune.data.csv_files import read_csv
+from gazetune.data.images import check_frame, image_size
 from gazetune.data.levels import read_levels
 from gazetune.data.objects import load_objects
 from gazetune.data.stimuli import Fixations, Stimuli, grouped
+from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import sha256_file, sha256_files
 from gazetune.progress import say
@@ -29,6 +31,7 @@ from gazetune.progress import say
 PHOTOS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 NEEDED = ("image", "observer", "x", "y")
 NUMBERS = ("x", "y", "order", "onset_ms", "duration_ms", "image_width", "image_height")
+MOST = 2**31 - 1  # of any number: pixels, milliseconds (25 days)
 UNREADABLE = 1, 1  # the frame of a file that is no image; its fixations cannot be placed and are left out
 MAX_OUTSIDE = 0.05  # more fixations than this outside their image: the columns are swapped or the frame is wrong
 
@@ -113,10 +116,8 @@ def _find_photos(csv: Path, images: str | Path | None) -> Path | None:
 def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
     words = {"image", "observer", "split", "label", *by} - {*NUMBERS}
     types: dict[str, Any] = dict.fromkeys(sorted(words), "category")
-    try:
-        table = pd.read_csv(csv, dtype=types, keep_default_na=False, na_values={c: [""] for c in NUMBERS})
-    except (ValueError, OSError, EOFError) as reason:
-        raise InputError(f"'{csv}' cannot be read as a CSV ({reason}).") from None
+    table = read_csv(csv, dtype=types, keep_default_na=False, na_values={c: [""] for c in NUMBERS})
+    table = table.reset_index(drop=True)
     if table.empty:
         raise InputError(f"'{csv}' has no row of data. Needed: one row a fixation.")
     missing = [c for c in NEEDED if c not in table]
@@ -137,13 +138,21 @@ def _read(csv: Path, by: Sequence[str]) -> pd.DataFrame:
             )
     for column in (c for c in NUMBERS if c in table):
         if not pd.api.types.is_numeric_dtype(table[column]):
-            wrong = table.index[pd.to_numeric(table[column], errors="coerce").isna()][0]
-            raise InputError(f"'{csv}', line {wrong + 2}: '{column}' must be a number, got {table[column][wrong]!r}.")
+            odd = pd.to_numeric(table[column].astype(str), errors="coerce").isna().to_numpy()
+            wrong = int(np.flatnonzero(odd)[0]) if odd.any() else 0  # numbers without an end are numbers to pandas
+            came = short(str(table[column].iloc[wrong]))
+            raise InputError(f"'{csv}', line {wrong + 2}: '{column}' must be a number, got '{came}'.")
         bad = ~np.isfinite(table[column].to_numpy(dtype=np.float64))
         if bad.any():
             raise InputError(
                 f"'{csv}', line {int(np.flatnonzero(bad)[0]) + 2}: '{column}' is empty or NaN ({bad.sum()} such rows). "
                 f"Take these rows out."
+            )
+        large = np.abs(table[column].to_numpy(dtype=np.float64)) > MOST
+        if large.any():
+            raise InputError(
+                f"'{csv}', line {int(np.flatnonzero(large)[0]) + 2}: '{column}' is above {MOST:,} ({large.sum()} such "
+                f"rows). Mend these rows."
             )
     return table
 
@@ -158,6 +167,11 @@ def _frames(
             frame[image, k] = table[column].to_numpy()
             if (frame[image, k] != table[column].to_numpy()).any():
                 raise InputError(f"'{csv}': '{column}' must be one whole number for all rows of an image.")
+    for i in np.flatnonzero((frame > 0).all(axis=1)):
+        try:
+            check_frame(*frame[i].tolist())
+        except ValueError as reason:
+            raise InputError(f"'{csv}': '{ids[i]}' is {reason}.") from None
     for i in np.flatnonzero((frame <= 0).any(axis=1)):
         photo = photos[i]
         if photo is None:

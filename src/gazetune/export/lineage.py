@@ -1,15 +1,14 @@
 """Where a model comes from: licence and citation of start weights and data, as far as anything says so."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from transformers.utils.hub import cached_file
 
 from gazetune.backbones import is_state_dict, state_dict_files
 from gazetune.data.fetch import SOURCES
+from gazetune.documents import parse_yaml, read_json
 from gazetune.errors import InputError
 
 UNKNOWN = "unknown"
@@ -81,8 +80,9 @@ def _of_state_dict(weights: str) -> Start:
         file, config = state_dict_files(weights)
     except InputError:
         return Start(called, UNKNOWN, UNKNOWN, hub)
-    about: dict[str, Any] = {} if config is None else json.loads(config.read_text("utf-8"))
-    written = about.get("license") or about.get("pretrained_cfg", {}).get("license")
+    about = {} if config is None else read_json(config)
+    cfg = about.get("pretrained_cfg")
+    written = about.get("license") or (cfg.get("license") if isinstance(cfg, dict) else None)
     written = written or _front_matter(file.with_name("README.md")).get("license")
     return Start(called, str(written or UNKNOWN), UNKNOWN, hub)
 
@@ -93,7 +93,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
         return {}
     first, _, rest = card.read_text("utf-8", errors="replace").partition("---\n")
     try:
-        found = yaml.safe_load(rest.partition("\n---")[0]) if not first.strip() else {}
-    except yaml.YAMLError:
+        found = parse_yaml(rest.partition("\n---")[0], f"'{card}'") if not first.strip() else {}
+    except InputError:
         return {}
     return found if isinstance(found, dict) else {}

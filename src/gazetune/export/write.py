@@ -18,6 +18,7 @@ from torch import Tensor
 from gazetune.backbones import Backbone, is_state_dict, load_backbone, state_dict_files, weights_hash
 from gazetune.backbones.state_dict import is_timm, write_back
 from gazetune.data.decoded import batch_of
+from gazetune.documents import read_json
 from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
 from gazetune.export.answering import Checked, write_onnx
@@ -159,7 +160,7 @@ def _facts(
         loading = ("With plain transformers, without gazetune. The code runs as it stands in this folder:", code)
     else:
         file, config = state_dict_files(weights)
-        about = {} if config is None else json.loads(config.read_text("utf-8"))
+        about = {} if config is None else read_json(config)
         classes = 0 if output.logits is None else output.logits.shape[1]
         name = about.get("architecture") or file.stem.partition(".")[0]
         code = timm_code(file.name, about, name, classes) if library == "timm" else plain_code(file.name)
@@ -209,8 +210,9 @@ def _refuse_other(target: Path) -> None:
 
 def _is_export(folder: Path) -> bool:
     try:
-        return "gazetune_export" in json.loads((folder / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+        record = read_json(folder / RECORD)
+        return "gazetune_export" in record and isinstance(record.get("files"), dict | list)
+    except InputError:
         return False
 
 
@@ -221,7 +223,7 @@ def _into(target: Path, fill: Callable[[Path], str]) -> str:
     try:
         beside.mkdir(parents=True)
         said = fill(beside)
-        before = json.loads((target / RECORD).read_text("utf-8"))["files"] if _is_export(target) else {}
+        before = read_json(target / RECORD)["files"] if _is_export(target) else {}
         target.mkdir(parents=True, exist_ok=True)
         for name in before:
             (target / Path(name).name).unlink(missing_ok=True)

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from gazetune.data.classes import SYNSET_AND_NAME, Classes, first_synonym, plain_name, unambiguous
+from gazetune.data.csv_files import read_csv
 from gazetune.data.labelled import some
 from gazetune.errors import InputError
 
@@ -111,10 +110,7 @@ def read_class_map(
         InputError: no such file, a missing column, a class of the data set without a row or with two, an unknown class
             on either side, an index out of range.
     """
-    try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
-    except (OSError, ValueError) as reason:
-        raise InputError(f"The class map '{path}' cannot be read as a CSV ({reason}).") from None
+    table = read_csv(path, f"The class map '{path}'", keep_default_na=False, dtype=str)
     column = next((c for c in ("index", "model_class") if c in table), None)
     if "class" not in table or column is None:
         there = ", ".join(map(str, table))
@@ -126,7 +122,7 @@ def read_class_map(
         "no class of the data set, or of several",
     )
     if column == "index":
-        found = [int(x) if x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
+        found = [int(x) if len(x) < 10 and x.strip().isdecimal() and int(x) < n_logits else None for x in table[column]]
         what = f"no index of the model's {n_logits} logits (0 to {n_logits - 1})"
     else:
         theirs = Classes(names=tuple(of_model))

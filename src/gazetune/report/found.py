@@ -1,6 +1,5 @@
 """Where a number of the paper stands in a run: its row, its value, its interval, and what makes it another number."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from scipy import stats
 from gazetune.biases.contrast import SCALE
 from gazetune.biases.object_size import LARGE_ABOVE_PX2, SMALL_BELOW_PX2
 from gazetune.data.coco import AMBIGUOUS, ANIMATE
+from gazetune.documents import read_json
 from gazetune.metrics.information import EPSILON
 from gazetune.parity.corruptions import IMAGENET_C
 from gazetune.report.published import Z95, Interval, Published, d_error
@@ -171,7 +171,7 @@ def _architecture(subject: Subject) -> Mapping[str, Any]:
     for key in subject.roles:
         path = subject.run.file(f"checkpoints/{key}/best/config.json")
         if path.is_file():
-            return json.loads(path.read_text("utf-8"))
+            return read_json(path)
     return {}
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gazetune.documents import read_yaml, short
 from gazetune.errors import InputError
 from gazetune.report.found import Ours, Subject, find
 from gazetune.report.published import Published, published
@@ -71,20 +71,18 @@ def _row(theirs: Published, ours: Ours | str) -> dict[str, Any]:
 def tolerances(path: str | Path) -> dict[str, Tolerance]:
     """A tolerance file: YAML, id of a number -> {value, abs or rel}. Raises InputError naming what is wrong."""
     file, known = Path(path).expanduser(), {number.id for number in published()}
-    try:
-        said = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
-        raise InputError(f"The tolerance file '{file}' cannot be read: {reason}") from None
+    said = read_yaml(file)
     if not isinstance(said, dict) or not said:
         raise InputError(f"'{file}' must say for each number how far it may be off, as in cc.mean: {{abs: 0.01}}.")
     unknown = [str(name) for name in said if name not in known]
     if unknown:
-        raise InputError(f"'{file}': the paper has no number '{unknown[0]}'. The ids stand in reproduce.csv.")
+        raise InputError(f"'{file}': the paper has no number '{short(unknown[0])}'. The ids stand in reproduce.csv.")
     try:
         return {name: Tolerance.model_validate(value) for name, value in said.items()}
     except ValidationError as wrong:
         error = wrong.errors()[0]
-        raise InputError(f"'{file}': {error['msg'].removeprefix('Value error, ')}; got {error['input']!r}") from None
+        what = error["msg"].removeprefix("Value error, ")
+        raise InputError(f"'{file}': {what}; got {short(error['input'])}") from None
 
 
 def missed(table: pd.DataFrame, allowed: Mapping[str, Tolerance]) -> list[str]:

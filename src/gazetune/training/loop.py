@@ -25,6 +25,7 @@ from gazetune.training.state import Keeper, State, restore, tensors_of
 
 __all__ = ["Keeper", "Part", "State", "order_of", "resolved_precision", "tune"]
 
+Keeping = Callable[[], dict[str, str] | None]  # of the best weights: the files with their sha256, where there are any
 Accuracy = Callable[[threading.Event], float]  # the share of right answers of the student as it is
 
 
@@ -139,11 +140,11 @@ def _right(state: State, settings: Training, accuracy: float, note: list[str]) -
     return {"accuracy": accuracy, "refused": state.step in state.refused}
 
 
-def _judge(state: State, loss: float, settings: Training, save_best: Callable[[], None]) -> None:
+def _judge(state: State, loss: float, settings: Training, save_best: Keeping) -> None:
     state.evaluated[str(state.step)] = loss
     if loss < state.best_loss and state.step not in state.refused:
         state.best_loss, state.best_step = loss, state.step
-        save_best()
+        state.best_files = save_best() or {}
     if loss <= state.reference_loss - settings.min_improvement:
         state.reference_loss, state.waited = loss, 0
     else:

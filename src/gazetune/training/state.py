@@ -20,6 +20,7 @@ class State:
     stopped_early: bool = False
     evaluated: dict[str, float] = field(default_factory=dict)  # step -> validation loss
     accuracy: dict[str, float] = field(default_factory=dict)  # step -> share of right answers, where it is measured
+    best_files: dict[str, str] = field(default_factory=dict)  # of the best weights -> sha256
     refused: list[int] = field(default_factory=list)  # steps whose accuracy is too low for their weights to be kept
 
 
@@ -29,7 +30,7 @@ class Keeper:
 
     save_state: Callable[[State, dict[str, Tensor]], None]
     load_state: Callable[[], tuple[State, dict[str, Tensor]] | None]
-    save_best: Callable[[], None]
+    save_best: Callable[[], dict[str, str] | None]  # the files that it wrote, with their sha256
     log: Callable[[dict[str, float | int | str]], None]
 
 
