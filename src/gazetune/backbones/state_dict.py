@@ -17,7 +17,8 @@ from transformers.utils.hub import cached_file
 
 from gazetune.backbones.families import pair
 from gazetune.backbones.protocol import Backbone
-from gazetune.backbones.timm import DISTILLED_BARE, NAME, VIT_BARE, config_of, family_of, from_timm, to_timm
+from gazetune.backbones.timm import DISTILLED_BARE, VIT_BARE, config_of, family_of, from_timm, to_timm
+from gazetune.backbones.timm_names import NAME
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.errors import InputError
 
@@ -49,9 +50,12 @@ def state_dict_files(weights: str) -> tuple[Path, Path | None]:
         config = place.with_name("config.json")
         return place, config if config.is_file() else None
     if weights.startswith(TIMM) and place.is_dir():
-        if (place / "model.safetensors").is_file() and (place / "config.json").is_file():
+        missing = [name for name in ("config.json", "model.safetensors") if not (place / name).is_file()]
+        if not missing:
             return place / "model.safetensors", place / "config.json"
-        raise InputError(f"'{place}' is not a folder of timm's: needed are config.json and model.safetensors.")
+        raise InputError(
+            f"'{place}' is not a folder of timm's: there is no {' and no '.join(missing)}. Needed are both."
+        )
     name = weights.removeprefix(TIMM)
     if not weights.startswith(TIMM) or name.endswith(".safetensors") or name.startswith(("/", ".", "~")):
         raise InputError(f"There is no '{place}'. Needed: a safetensors file with the state_dict of a model.")

@@ -109,7 +109,7 @@ def _truth(csv: Path, number: int, said: Any) -> bool | None:
 
 
 def _painted(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    mask = Image.fromarray(read_rgb(path).any(axis=2))
+    mask = Image.fromarray(np.asarray(read_rgb(path).any(axis=2)))
     return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.NEAREST), dtype=bool)
 
 

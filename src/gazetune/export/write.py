@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gazetune.backbones import Backbone, is_state_dict, load_backbone, state_dict_files, weights_hash
 from gazetune.backbones.state_dict import is_timm, write_back
+from gazetune.backbones.timm_names import call
 from gazetune.data.decoded import batch_of
 from gazetune.errors import InputError
 from gazetune.experiment import Entry, Experiment
@@ -162,7 +163,8 @@ def _facts(
         about = {} if config is None else json.loads(config.read_text("utf-8"))
         classes = 0 if output.logits is None else output.logits.shape[1]
         name = about.get("architecture") or file.stem.partition(".")[0]
-        code = timm_code(file.name, about, name, classes) if library == "timm" else plain_code(file.name)
+        made = call(name, about.get("model_args", {}), tuned.model.config, classes) if library == "timm" else None
+        code = timm_code(file.name, made) if made else plain_code(file.name)
         loading = (f"`{file.name}` has the keys and shapes of the file that the model began from:", code)
     return Facts(
         experiment=experiment,
