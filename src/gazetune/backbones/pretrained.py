@@ -1,16 +1,16 @@
 """Loading a vision transformer from the hub or a folder: which part of it, its input size, its normalisation."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel
+from transformers import AutoModel
 
 from gazetune.backbones.families import FAMILIES, TOWERS, family_of, pair
+from gazetune.backbones.source import NEEDED, config_of, mistyped, quiet
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.errors import InputError
 
@@ -28,13 +28,10 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
     Raises:
         InputError: nothing usable there, no safetensors, or not a plain vision transformer.
     """
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    if looks_local and not Path(source).expanduser().is_dir():
-        raise InputError(f"The weights folder '{source}' does not exist. Give a folder or a Hugging Face name.")
+    config = config_of(source)
     path = str(Path(source).expanduser()) if source.startswith("~") else source
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        with quiet():
             named, own = _tower(config)
             model, report = named.from_pretrained(
                 path,
@@ -46,8 +43,7 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
         raise InputError(
-            f"No usable weights at '{source}': {str(reason).splitlines()[0]} "
-            f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
+            f"No usable weights at '{source}': {str(reason).splitlines()[0]}{mistyped(source)} {NEEDED}"
         ) from reason
     family = family_of(model, source)
     # a pooler that is not used: checkpoints of self-supervised models come without
@@ -60,17 +56,6 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
         mean, std = tuple(processor["image_mean"]), tuple(processor["image_std"])
     size = _input_size(image_size, processor, getattr(own, "vision_config", own))
     return VisionTransformer(model, mean, std, size, name=source)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' list of the tensors that were not needed, such as all of a text model."""
-    before = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(before)
 
 
 def _processor(source: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import transformers
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from gazetune.backbones.timm_names import NAME, heads_of
+from gazetune.backbones.timm_names import heads_of, require_read
 from gazetune.backbones.vit import HALF, IMAGENET
 from gazetune.errors import InputError
 
@@ -184,11 +184,7 @@ def config_of(
 
 
 def _check(architecture: str, arguments: Mapping[str, Any], about: Mapping[str, Any], source: str) -> None:
-    if not NAME.fullmatch(architecture):
-        raise InputError(
-            f"'{source}' is of the architecture '{architecture}', which is not read. Known are timm's vit_*, deit_* "
-            f"and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the name of the file."
-        )
+    require_read(architecture, source)
     odd = sorted(set(arguments) - ARGUMENTS - {"global_pool"})
     if odd or arguments.get("global_pool", about.get("global_pool", "token")) not in ("token", ""):
         raise InputError(

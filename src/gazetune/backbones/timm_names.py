@@ -45,6 +45,15 @@ KNOWN = (
 DINO_SIDE = 518  # of the input that timm's DINOv2 are made for
 
 
+def require_read(architecture: str, source: str) -> None:
+    """Raises InputError for the name of an architecture that is not read."""
+    if not NAME.fullmatch(architecture):
+        raise InputError(
+            f"'{source}' is of the architecture '{architecture}', which is not read. Known are timm's vit_*, deit_* "
+            f"and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the name of the file."
+        )
+
+
 def heads_of(architecture: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str) -> int:
     """The number of heads, which no tensor shows: of `model_args`, else of the size in the name.
 
