@@ -128,6 +128,10 @@ def test_gains_over_a_random_order_by_hand():
     assert means.loc[("rollout", "cc"), "mean"] == pytest.approx(0.3)
     assert means.loc[("rollout", "deletion_gain"), "sd"] == pytest.approx(0.3 / 2**0.5)
     assert (RANDOM, "cc") not in means.index
+    lacking = scores.assign(cc=[0.5, np.nan, np.nan, np.nan], reason=[None, "constant map", None, None])
+    means = method_means(lacking, ["cc", "deletion"]).set_index(["attention", "metric"])
+    assert means.loc[("rollout", "cc"), ["n", "reason"]].tolist() == [1, "1 constant map"]
+    assert means.loc[("rollout", "deletion"), ["n", "reason"]].tolist() == [2, ""]
 
 
 def test_every_method_has_a_label():

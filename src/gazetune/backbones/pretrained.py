@@ -74,7 +74,8 @@ def _input_size(wanted: int | Sequence[int] | None, processor: dict[str, Any], c
         if near != asked:
             raise InputError(
                 f"An input of {asked[0]}x{asked[1]} (height x width) is not whole patches of {patch[0]}x{patch[1]} "
-                f"pixels. Set image_size to [{near[0]}, {near[1]}]."
+                f"pixels. Set image_size to [{near[0]}, {near[1]}], in the YAML or by --set 'image_size=[{near[0]}, "
+                f"{near[1]}]'."
             )
         return asked
     positions = FAMILIES[config.model_type].positions
