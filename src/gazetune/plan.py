@@ -73,7 +73,7 @@ def print_plan(
     print(f"attention {', '.join(methods) or 'ready-made'}{also}; metrics {', '.join(experiment.metrics)}")
     _print_others(experiment, missing)
     print_places(experiment, stimuli is None, [name for name, backbone in models.items() if backbone is None])
-    missing += print_costs(experiment, run.path, images, models, device)
+    missing += print_costs(experiment, run.path, counts or expected(experiment), models, device)
     print("writes stimuli/, checkpoints/, attention/, images.csv, tests.csv, summary.json, figures/, report.html")
     if missing:
         raise InputError("This run cannot start yet.\n" + "\n".join(f"- {m}" for m in missing))
