@@ -14,7 +14,6 @@ from rich.table import Table
 from gazetune.report.found import Ours, find
 from gazetune.report.published import Published, published
 from gazetune.report.subject import Subject
-from gazetune.report.tolerance import records
 from gazetune.report.verdict import WORDS, differences, verdict
 
 FILES = ("reproduce.csv", "reproduce.html")
@@ -106,11 +105,11 @@ def print_reproduction(subject: Subject, table: pd.DataFrame, console: Console) 
         shown.add_column(name, overflow="fold")
     settings = table["judge"] == "setting"
     apart = table["verdict"].isin(["not compared", "not run"])
-    for row in records(table[~apart & ~settings]):
-        cells = (_cell(row, "paper"), _cell(row, "ours"), _count(row["ours_n"]))
+    for row in _records(table[~apart & ~settings]):
+        cells = (_printed(row), _cell(row, "ours"), _count(row["ours_n"]))
         shown.add_row(row["id"], *cells, row["verdict"], row["reason"])
     console.print(shown)
-    for row in records(table[settings & (table["verdict"] == "differs")]):
+    for row in _records(table[settings & (table["verdict"] == "differs")]):
         console.print(f"setting {row['id']}: {row['ours']:g}, not {row['paper']:g}")
     for (word, reason), part in table[apart].groupby(["verdict", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(i.split(".")[0] for i in part["id"]))
@@ -122,15 +121,20 @@ def print_reproduction(subject: Subject, table: pd.DataFrame, console: Console) 
     console.print(f"all rows: {subject.run.file('reproduce.csv')} and reproduce.html", soft_wrap=True)
 
 
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, with None for what is empty."""
+    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
+
+
 def _groups(table: pd.DataFrame) -> Iterator[tuple[str, str, list[tuple[str, ...]]]]:
     """The rows of each group of numbers, as cells, with what they are about and their place in the paper."""
     for name, part in table.groupby(["about", "place"], sort=False):
         cells: list[tuple[str, ...]] = [
             (
-                *(row["id"].split(".", 1)[1], row["unit"], row["text"], _cell(row, "paper"), _count(row["paper_n"])),
+                *(row["id"].split(".", 1)[1], row["unit"], row["text"], _printed(row), _count(row["paper_n"])),
                 *(_cell(row, "ours"), _count(row["ours_n"]), row["verdict"], row["reason"]),
             )
-            for row in records(part)
+            for row in _records(part)
         ]
         yield str(name[0]), str(name[1]), cells
 
@@ -140,13 +144,18 @@ def _count(n: int | None) -> str:
 
 
 def _cell(row: Mapping[str, Any], whose: str) -> str:
-    """A value with its interval: the paper's as it is printed, ours with four digits."""
+    """A value with its interval."""
     if row[whose] is None:
         return "–"
     low, high = row[f"{whose}_low"], row[f"{whose}_high"]
-    shown = row["printed"] if whose == "paper" else _digits(row["ours"])
+    shown = _digits(row[whose])
     alone = ", rounding" if whose == "paper" and row["paper_interval"] == "rounding" else ""
     return shown + ("" if low is None else f" [{_digits(low)}, {_digits(high)}{alone}]")
+
+
+def _printed(row: Mapping[str, Any]) -> str:
+    """The paper's number as it is printed, a bound with its sign, and its interval."""
+    return f"{row['printed']}{_cell(row, 'paper').removeprefix(_digits(row['paper']))}"
 
 
 def _digits(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -65,18 +64,13 @@ def tolerances(path: str | Path) -> dict[str, Tolerance]:
 
 def missed(table: pd.DataFrame, allowed: Mapping[str, Tolerance]) -> list[str]:
     """A sentence for each value that is not there or further off than its tolerance allows."""
-    rows, found = {row["id"]: row for row in records(table)}, []
+    rows, found = table.set_index("id"), []
     for name, tolerance in allowed.items():
-        row = rows[name]
+        row = rows.loc[name]
         aim = row["paper"] if tolerance.value is None else tolerance.value
         room = tolerance.abs if tolerance.abs is not None else (tolerance.rel or 0.0) * abs(aim)
-        if row["ours"] is None:
+        if pd.isna(row["ours"]):
             found.append(f"{name}: not run ({row['reason']})")
         elif not abs(row["ours"] - aim) <= room * (1 + 1e-12):
             found.append(f"{name}: {row['ours']:.6g}, needed {aim:.6g} within {room:.3g}")
     return found
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, with None for what is empty."""
-    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
