@@ -164,7 +164,9 @@ def parts_of(experiment: Experiment, stimuli: Stimuli, looked_at: bool = False) 
     """The number of images in each part of the split, with the limit where it holds; or of those with fixations."""
     parts = split_of(stimuli, experiment.study.split)
     limits = {name: experiment.limit if name in experiment.limited else None for name in NAMES}
-    counted = np.diff(stimuli.offsets) > 0 if looked_at else np.ones(len(stimuli), dtype=bool)
+    counted = np.ones(len(stimuli), dtype=bool)
+    if looked_at:  # or whose file is no image: their fixations were not placed, and the reading of photos names them
+        counted = (np.diff(stimuli.offsets) > 0) | ((stimuli.width == 1) & (stimuli.height == 1))
     return {str(name): int(counted[members(parts, name, limit)].sum()) for name, limit in limits.items()}
 
 

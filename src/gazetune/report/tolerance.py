@@ -64,7 +64,8 @@ def tolerances(path: str | Path) -> dict[str, Tolerance]:
 
 def missed(table: pd.DataFrame, allowed: Mapping[str, Tolerance]) -> list[str]:
     """A sentence for each value that is not there or further off than its tolerance allows."""
-    rows, found = table.set_index("id"), []
+    rows = table.set_index("id")
+    found: list[str] = []
     for name, tolerance in allowed.items():
         row = rows.loc[name]
         aim = row["paper"] if tolerance.value is None else tolerance.value
