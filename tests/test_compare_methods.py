@@ -1,5 +1,7 @@
 """One run through several attention methods: tables, summary, figure, report, and what a second run does again."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,8 +42,12 @@ def test_scoring_by_several_methods(monkeypatch, untrained, capsys):
     before = run.images
     capsys.readouterr()
     assert gazetune(monkeypatch, "score", study / "run", "--attention", ASKED, "--steps", "3") == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "means by attention method" in said and "Grad-CAM" in said
+    told = capsys.readouterr()
+    said = " ".join(told.out.split())
+    assert "means by attention method" in said and "after minus before by method: difference" in said
+    assert re.search(r"gradcam after .* gradcam before .* relevance after", said)  # per method the models
+    assert "56 passes for each of 8 pairs of model and method, about" in told.err  # 8 images x (2 x 3 + 1)
+    assert [told.err.count(f"{stage}: done before") for stage in ("score/table", "heads/table")] == [1, 0]
 
     # images.csv: what was there stays as it was, and below it the models by the other methods
     images = run.images
@@ -122,6 +128,10 @@ def test_gains_over_a_random_order_by_hand():
     assert means.loc[("rollout", "cc"), "mean"] == pytest.approx(0.3)
     assert means.loc[("rollout", "deletion_gain"), "sd"] == pytest.approx(0.3 / 2**0.5)
     assert (RANDOM, "cc") not in means.index
+    lacking = scores.assign(cc=[0.5, np.nan, np.nan, np.nan], reason=[None, "constant map", None, None])
+    means = method_means(lacking, ["cc", "deletion"]).set_index(["attention", "metric"])
+    assert means.loc[("rollout", "cc"), ["n", "reason"]].tolist() == [1, "1 constant map"]
+    assert means.loc[("rollout", "deletion"), ["n", "reason"]].tolist() == [2, ""]
 
 
 def test_every_method_has_a_label():

@@ -17,6 +17,7 @@ from scipy.io import savemat
 from transformers import IJepaConfig, IJepaModel, SwinConfig, SwinForImageClassification
 
 from gazetune import Run
+from plain_vit import PlainViT, save_as_timm
 from worlds import gazetune, run_small, small_vit
 
 ROWS = (Path(__file__).parents[1] / "docs" / "errors.md").read_text()
@@ -184,7 +185,11 @@ def test_missing_weights(fails, study):
     assert "weights folder" in (said := fails("--weights", study / "gone")) and "does not exist" in said
     assert "Did you mean 'tiny'?" in fails("--weights", "tinyy")
     said = fails("--weights", study / "study")
-    assert "No usable weights at" in said and "model.safetensors" in said
+    assert "No usable weights at" in said and "there is no config.json" in said and "ResNet or ConvNeXt" in said
+    lab = save_as_timm(study / "lab", PlainViT())
+    assert f"Name it timm:{lab}" in fails("--weights", lab)
+    (lab / "config.json").write_text('{"model_type": "timm_wrapper"}')  # whose configuration wants a package
+    assert "No usable weights at" in fails("--weights", lab)
 
 
 def test_pickle_weights(fails, study):

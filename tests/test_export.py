@@ -178,12 +178,15 @@ def test_the_card_says_what_the_run_says(exported, world):
     assert "bit for bit those of the start weights" in card and "| 2 | " in section(card, "What changed")
     assert "| data: table | unknown | unknown |" in section(card, "Data")
     assert "Abnar" in section(card, "Data") and "Rollout adds assumptions" in section(card, "What the attention")
-    assert "beyond the paper" not in card
+    assert "beyond the paper" not in card and "simulated" not in card and "eye-tracking" in about["tags"]
+    for line in ("- humans by halves: every second", "- shuffled: control models: tuned", "- NSS ↑: mean of the map"):
+        assert card.count(f"\n{line}") == 1
+    assert "*Cognitive Alignment At No Cost" in section(card, "Data")
     prose = card.replace(code_of(exported), "")
     assert "None" not in prose and "nan" not in prose
 
 
-def test_a_control_and_a_lack_are_called_what_they_are(monkeypatch, world, tmp_path):
+def test_a_control_and_a_lack_are_called_what_they_are(monkeypatch, world, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(world / "run", run)
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -196,6 +199,9 @@ def test_a_control_and_a_lack_are_called_what_they_are(monkeypatch, world, tmp_p
     assert "How far the parameters moved is unknown: the start weights are no longer where" in card
     assert "Unknown: " in section(card, "Alignment") and "summary.json' is damaged" in section(card, "Alignment")
     assert "Unknown: " in section(card, "Parity")
+    (run / "config.yaml").write_text(moved_away.replace(str(tmp_path / "gone"), f"{tmp_path}/mine.py:vit"))
+    assert gazetune(monkeypatch, "export", run, "--model", "after", "--to", tmp_path / "own") == 2
+    assert "is a model of your own code (mine.py)" in capsys.readouterr().err and not (tmp_path / "own").exists()
 
 
 def test_only_an_export_is_replaced_and_what_others_put_there_stays(monkeypatch, world, tmp_path, capsys):
@@ -356,6 +362,11 @@ def test_how_far_by_hand():
     assert moved.relative == pytest.approx(1 / 5) and moved.largest == 1  # |(0, 1)| / |(3, 4)|
     assert moved.by_block == {"0": 0.0, "1": pytest.approx(0.25)} and moved.kinds == ("layers.*.weight",)
     assert how_far(start, layers(3.0, 4.0, 8.0), learnable).others_changed == 1
+    for model, mean in ((start, 0.0), (tuned, 2.0)):  # 5 numbers: mean and variance of two channels, and a count
+        model.norm = nn.BatchNorm1d(2)
+        model.norm.running_mean[1] = mean
+    norms = how_far(start, tuned, learnable)
+    assert (moved.buffers, norms.buffers, norms.buffers_changed, norms.others_changed) == (0, 5, 1, 0)
     assert how_far(layers(30.0, 40.0, 70.0), layers(30.0, 50.0, 70.0), learnable).relative == moved.relative
 
 

@@ -249,7 +249,8 @@ def test_a_plan_without_anything_lists_what_is_missing(monkeypatch, tmp_path, ca
         assert text in said.out
     photos = float(re.search(r"decoded photos .*: ([\d.]+) GB", said.out)[1])
     assert photos == pytest.approx(15_000 * 3 * 224 * 224 / 1e9, abs=0.001)
-    assert "'salicon' needs its folder: --data PATH. 'gazetune fetch salicon' gets it." in said.err
+    assert "'salicon' needs its folder: --data PATH. 'gazetune fetch salicon' gets COCO's part and says" in said.err
+    assert "imagenet_c: not run: no folder (--data imagenet_c=PATH; PATH may be the folder of imagenet)" in said.out
     missing = re.findall(r"^- .*", said.err, flags=re.M)
     if "- missing" in said.out:  # the weights may be on this machine
         assert len(missing) == 2 and "google/vit-base-patch16-224" in missing[1]
@@ -274,6 +275,47 @@ def test_a_plan_lists_images_that_are_not_there(monkeypatch, study, capsys):
     there = ("--set", f"score_on.again={{kind: table, path: {study}/study}}")
     assert run_small(monkeypatch, study, "--dry-run", "--no-measure", *there) == 0
     assert re.search(r"also scored on again: .*study, \d+ images", capsys.readouterr().out)
+
+
+def test_a_plan_tells_what_is_known_and_what_cannot_be_used(monkeypatch, study, capsys):
+    """Steps without the data, by their number as released; a folder that is there but of no use is not missing."""
+    given = ("--weights", study / "weights", "--data", f"imagenet={study}/gone", "--data", f"objectnet={study}/study")
+    assert gazetune(monkeypatch, "run", "paper_vit", "--dry-run", "--no-measure", "--set", "image_size=32", *given) == 2
+    said = capsys.readouterr()
+    assert "at most 22500 steps of 8 images" in said.out  # 20 times 9,000 images
+    assert "parity imagenet: " in said.out and "gone - missing" in said.out
+    assert "study - unusable: " in said.out and "to get: ObjectNet" not in said.out
+    assert "to get: ImageNet-1k" in said.out
+    assert len(re.findall(r"^- .*", said.err, flags=re.M)) == 3  # SALICON and the two folders, each by name
+    (study / "empty").mkdir()
+    assert run_small(monkeypatch, study, "--dry-run", "--no-measure", "--weights", study / "empty") == 2
+    said = capsys.readouterr()
+    assert said.out.count("empty - unusable: No usable weights at") == 3 and "there is no config.json" in said.err
+
+
+def test_a_plan_asks_no_hub(monkeypatch, study, capsys):
+    asked = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **how: asked.append(where))
+    for weights, wanted in {
+        "timm:resnet50": "architecture 'resnet50', which is not read",
+        "timm:vit_tiny_patch16_224.lab": "hf download timm/vit_tiny_patch16_224.lab",
+        f"{study.name}/weigths": "did you mean",
+    }.items():
+        monkeypatch.chdir(study.parent)
+        assert run_small(monkeypatch, study, "--dry-run", "--no-measure", "--weights", weights) == 2
+        said = capsys.readouterr()
+        assert wanted in said.err and f"{weights} - missing" in said.out and not asked
+
+
+def test_too_few_images_for_shuffled_maps(monkeypatch, tmp_path, study, capsys):
+    """Said by the plan and before anything is written, with the part, the number and what to do."""
+    write_study(study / "study", n=14, split=lambda i: ["train", "test", "validation"][(i > 6) + (i > 12)])
+    for options in (["--dry-run", "--no-measure"], []):
+        assert run_small(monkeypatch, study, *options, "--controls", "shuffled") == 2
+        said = capsys.readouterr().err
+        assert "needs at least 2 validation images with fixations; the split leaves 1" in said
+        assert "--set 'data.split=" in said and not (study / "run").exists()
 
 
 def test_a_plan_tells_disk_and_time(monkeypatch, study, capsys):

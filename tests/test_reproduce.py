@@ -11,16 +11,18 @@ from scipy import stats
 
 from conftest import DATA
 from gazetune import Run
-from gazetune.report.found import CONSTANTS, Ours, Subject, find
+from gazetune.report.found import CONSTANTS, Ours, find
 from gazetune.report.published import d_error, published
-from gazetune.report.reproduce import beside, missed, tolerances
+from gazetune.report.reproduce import beside
+from gazetune.report.subject import Subject
+from gazetune.report.tolerance import missed, tolerances
 from gazetune.report.verdict import verdict
 from gazetune.statistics.paired import paired_test
 from worlds import gazetune, run_small
 
 NUMBERS = {number.id: number for number in published()}
 PAPER = DATA.parent / "000_356cb38a68ad6659.txt"
-CLAIMS = ("above", "below", "at_least")  # of these the text has no digits
+CLAIMS = ("above", "below", "every")  # of these the text has no digits
 
 
 def ours(value, low=None, high=None, n=None, other=()):
@@ -84,6 +86,18 @@ def test_an_interval_follows_from_what_is_printed():
     assert NUMBERS["animacy_human.p"].interval is None
 
 
+def test_what_the_paper_shows():
+    shown = {"vit_over_baseline.cc_gain": "> 0", "entropy_tuned_over_human.d": "> 2.6", "animacy_human.p": "< 0.001"}
+    shown |= {
+        "vit_over_baseline.kl_gain": "< 0",
+        "object_size_control.p": "0.836",
+        "vit_every_image.images": "all: 100",
+    }
+    assert {name: NUMBERS[name].shown for name in shown} == shown
+    assert NUMBERS["entropy.baseline"].spread and not NUMBERS["cnn_alignment.cc_tuned"].spread
+    assert all(f"p {n.shown}" in n.text or "p < ." in n.text for n in NUMBERS.values() if n.judge == "p")
+
+
 def test_the_error_of_d_is_that_of_samples():
     sample = stats.norm(0.5).rvs((4000, 60), random_state=1)
     drawn = sample.mean(1) / sample.std(1, ddof=1)
@@ -102,11 +116,11 @@ def test_effects_on_the_papers_data():
     assert word(name, 0.004, -0.001, 0.009, 3068) == "differs"  # overlaps, but shows no direction where the paper does
     assert word(name, 0.008, 0.004, 0.012, 2762) == "reproduced"  # n within 10 %
     assert word(name, 0.008, 0.004, 0.012, 2700) == "same direction"
-    assert word(name, 0.008, -0.02, 0.036, 30) == "not run"  # undecided
+    assert word(name, 0.008, -0.02, 0.036, 30) == "undecided"
     none = "object_size_control.difference"  # the paper finds no direction
     assert word(none, 0.001, -0.003, 0.005, 3068) == "reproduced"
     assert word(none, 0.01, 0.006, 0.014, 3068) == "differs"
-    assert word(none, 0.01, 0.006, 0.014, 100) == "not run"
+    assert word(none, 0.01, 0.006, 0.014, 100) == "not compared"
     assert word("object_size_control.d", 0.03, -0.006, 0.066, 3068) == "reproduced"
     assert word("object_size_control.d", 0.06, 0.02, 0.1, 3068) == "differs"
 
@@ -115,10 +129,12 @@ def test_other_data_are_asked_for_the_direction_alone():
     other = {"n": 3068, "other": ("data osie, not salicon",)}
     assert word("object_size_tuned.difference", 0.008, 0.004, 0.012, **other) == "same direction"
     assert word("object_size_tuned.difference", -0.008, -0.012, -0.004, **other) == "differs"
-    assert word("object_size_tuned.difference", 0.008, -0.004, 0.012, **other) == "not run"
-    assert word("entropy.baseline", 15.42, 15.41, 15.43, 5000, ("data osie, not salicon",)) == "not run"
-    assert word("animacy_human.p", 1e-9, **other) == "not run"
-    assert word("vit_training.share", 32.7, other=("weights x",)) == "not run"
+    assert word("object_size_tuned.difference", 0.008, -0.004, 0.012, **other) == "undecided"
+    assert word("entropy.baseline", 15.42, 15.41, 15.43, 5000, ("data osie, not salicon",)) == "not compared"
+    assert word("animacy_human.p", 1e-9, **other) == "not compared"
+    assert word("vit_training.share", 32.7, other=("weights x",)) == "not compared"
+    assert word("vit_every_image.images", 91, 86, 94, **other) == "differs"  # of "every image": one is enough
+    assert word("vit_every_image.images", 100, 96, 100, **other) == "same direction"
 
 
 def test_claims_levels_counts_and_settings():
@@ -127,12 +143,12 @@ def test_claims_levels_counts_and_settings():
     assert word("entropy_tuned_over_human.d", 2.7, 2.6, 2.8, 5000) == "reproduced"
     assert word("entropy_tuned_over_human.d", 2.5, 2.4, 2.6, 5000) == "same direction"
     assert word("vit_every_image.images", 100, 99.9, 100, 5000) == "reproduced"
-    assert word("vit_every_image.images", 99.9, 99.8, 99.95, 5000) == "same direction"
+    assert word("vit_every_image.images", 99.9, 99.8, 99.95, 5000) == "differs"
     assert word("cnn_improved.images", 14, 13, 15, 5000) == "reproduced"
     assert word("cnn_improved.images", 60, 58, 62, 5000) == "differs"
     assert word("entropy.baseline", 15.43, 15.425, 15.435, 5000) == "reproduced"
     assert word("entropy.baseline", 15.5, 15.49, 15.51, 5000) == "differs"
-    assert word("entropy.baseline", 15.4, 15.3, 15.5, 16) == "not run"
+    assert word("entropy.baseline", 15.4, 15.3, 15.5, 16) == "undecided"
     assert word("animacy_images.n", 2619) == "reproduced" and word("animacy_images.n", 2620) == "differs"
     assert word("vit_training.share", 32.747) == "reproduced" and word("vit_training.share", 32.76) == "differs"
     assert word("settings.batch_size", 8) == "reproduced" and word("settings.batch_size", 16) == "differs"
@@ -147,7 +163,7 @@ def test_bayes_factors_go_by_jeffreys_words():
     assert word("parity_imagenet.bf01", 99, n=50_000) == "same direction"
     assert word("parity_imagenet.bf01", 0.5, n=50_000) == "differs"
     assert word("parity_imagenet.bf01", 0, n=50_000) == "differs"
-    assert word("parity_imagenet.bf01", 2.9, n=500) == "not run"
+    assert word("parity_imagenet.bf01", 2.9, n=500) == "undecided"
     assert word("parity_imagenet.bf01", 3.1, n=500) == "same direction"
     assert word("parity_imagenet.bf01", 0.3, n=500) == "differs"
 
@@ -255,8 +271,8 @@ def test_what_makes_a_number_another_is_said(tmp_path):
     assert "at most 16 images" in table.loc["vit_over_baseline.cc_gain", "other"]
     assert table.loc["vit_over_baseline.cc_gain", "verdict"] == "same direction"
     assert table.loc["animacy_human.difference", "verdict"] == "reproduced"  # of people: no model in it
-    assert table.loc["data.train", "verdict"] == "not run"
-    assert table.loc["entropy.human", "verdict"] == "not run"  # a level of the first few images is not the paper's
+    assert table.loc["data.train", "verdict"] == "not compared"
+    assert table.loc["entropy.human", "verdict"] == "not compared"  # a level of the first few images is not the paper's
     subject.settings["models"]["tuned"]["weights"] = "/elsewhere"
     assert find(subject, NUMBERS["vit_over_baseline.cc_gain"]) == "the run has no tuned model"
     assert find(subject, NUMBERS["settings.epochs"]) == "the run has no tuned model"  # its setting was of no use
@@ -327,6 +343,9 @@ def test_tolerances(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("entropy.human: 0.02", "write entropy.human: {abs: 0.02}"),
+        ("vit_over_baseline.cc_gain: {rel: 0.05}", "a bound, > 0. Say which value"),
+        ("vit_consistency.p: {abs: 0.05}", "a bound, < 0.0001. Say which value"),
         ("cc: {abs: 1}", "the paper has no number 'cc'"),
         ("entropy.human: {value: 3}", "needs abs or rel"),
         ("entropy.human: {abs: -1}", "not negative"),
@@ -355,7 +374,7 @@ def test_the_command_on_any_run(monkeypatch, study, capsys):
     row = table.loc["vit_over_baseline.cc_gain"]
     assert row["ours"] == pytest.approx(test["difference"], rel=1e-8)
     assert row[["ours_low", "ours_high"]].tolist() == pytest.approx([test["ci_low"], test["ci_high"]], rel=1e-8)
-    assert set(table["verdict"]) <= {"reproduced", "same direction", "differs", "not run"}
+    assert set(table["verdict"]) <= {"reproduced", "same direction", "differs", "undecided", "not compared", "not run"}
     assert not (table.query("judge != 'setting'")["verdict"] == "reproduced").any()  # another data set, another model
     assert table.loc["animacy_human.t", "text"].startswith("t(2618)")
     page = run.file("reproduce.html").read_text()

@@ -10,6 +10,7 @@ from transformers import ViTConfig, ViTForImageClassification
 from gazetune import load_backbone
 from gazetune.backbones import absolute, weights_hash
 from gazetune.backbones.state_dict import write_back
+from gazetune.backbones.timm_names import call
 from gazetune.errors import InputError
 from plain_vit import CONFIG, PlainViT, normalised, save_as_timm
 from worlds import small_vit
@@ -125,7 +126,7 @@ def test_nothing_is_written_if_something_that_learnt_has_no_key(tmp_path):
     ],
 )
 def test_without_a_config_the_name_of_the_file_says_what_the_tensors_do_not(tmp_path, name, mean):
-    shape = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 48}
+    shape = {"hidden_size": 192, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 48}
     config = ViTConfig(**shape, image_size=32, patch_size=8, num_labels=2, layer_norm_eps=1e-6)
     ViTForImageClassification(config).save_pretrained(tmp_path / "theirs")
     theirs = load_file(tmp_path / "theirs" / "model.safetensors")
@@ -147,12 +148,25 @@ def test_without_a_config_the_name_of_the_file_says_what_the_tensors_do_not(tmp_
         assert torch.allclose(answer(backbone), reference(pixels).logits, atol=1e-5)
 
 
+def called(architecture):
+    return {"architecture": architecture, "model_args": {"img_size": 32}}
+
+
+def test_the_call_that_makes_it_in_timm():
+    """By a name that timm has and every argument that is not that name's own; nothing where there is no such name."""
+    config = ViTConfig(hidden_size=192, num_hidden_layers=12, num_attention_heads=3, image_size=64, patch_size=16)
+    assert call("vit_tiny_patch16_64", {}, config, 5) == ("vit_tiny_patch16_224", {"num_classes": 5, "img_size": 64})
+    assert call("vit_tiny_patch8_64", {}, config, 5) is None and call("resnet50", {}, config, 5) is None
+    config = ViTConfig(num_hidden_layers=2, image_size=384)  # of ViT-B/16 otherwise
+    assert call("vit_base_patch16_384", {}, config, 0) == ("vit_base_patch16_384", {"num_classes": 0, "depth": 2})
+
+
 def test_faults_are_named(tmp_path):
     folder = save_as_timm(tmp_path / "one", PlainViT())
     for wrong, said in {
         "model.pth": "save_file",
         "gone.safetensors": "There is no",
-        f"timm:{tmp_path}": "not a folder of timm's",
+        f"timm:{tmp_path}": "there is no config.json",
     }.items():
         with pytest.raises(InputError, match=said):
             load_backbone(wrong)
@@ -162,6 +176,9 @@ def test_faults_are_named(tmp_path):
         "architecture": ({"architecture": "vit_base_patch16_clip_224"}, "vit_base_patch16_clip_224"),
         "size": ({"model_args": {**CONFIG["model_args"], "img_size": 64}}, "16 places, .* 64x64"),
         "normalisation": ({"pretrained_cfg": {}}, "mean and SD"),
+        "width of the name": (called("vit_base_patch8_32"), "says 768 wide and 12 heads, its tensors are 32 wide"),
+        "width": ({"model_args": {**CONFIG["model_args"], "embed_dim": 64}}, r"model_args\) says 64 wide and 2 heads"),
+        "heads": ({"model_args": {**CONFIG["model_args"], "num_heads": 3}}, "32 wide, which 3 heads cannot share"),
     }.values():
         with pytest.raises(InputError, match=said):
             load_backbone(f"timm:{save_as_timm(tmp_path / 'other', PlainViT(), **changes)}")

@@ -37,7 +37,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on in an existing run
 Limit = Annotated[int | None, typer.Option(min=2, help="At most this many images of each split.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", "--seed", help="Train once per seed, e.g. 42 or 0,1,2.")]
 Controls = Annotated[
-    str | None, typer.Option(help="Controls to add: any of shuffled,centre,uniform,distillation (lambda 0).")
+    str | None,
+    typer.Option(
+        help="Controls to add, with commas: shuffled, centre, uniform, distillation (lambda 0).", metavar="NAMES"
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="Of training: auto, fp32 or bf16.")]
@@ -46,7 +49,11 @@ SkipBad = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is missing; do nothing.")]
 Protocol = Annotated[
-    str | None, typer.Option(help="`paper`: stop early on a tenth of the test images, train on all others.")
+    str | None,
+    typer.Option(
+        help="`paper`: no validation images of their own: train on all training images, and stop early by the loss on "
+        "a tenth of the test images (docs/reproduce.md)."
+    ),
 ]
 Measure = Annotated[bool, typer.Option("--measure/--no-measure", help="With --dry-run: time a few training steps.")]
 Settings = Annotated[

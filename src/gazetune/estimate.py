@@ -40,10 +40,9 @@ def print_places(experiment: Experiment, no_data: bool, weights: Collection[str]
     """Print what is known of the data and weights that are not there: size, licence, place."""
     wanted = [DATA[experiment.study.kind]] if no_data and experiment.study.kind in DATA else []
     wanted += [WEIGHTS[name] for name in weights if name in WEIGHTS]
-    for settings in experiment.model_dump().get("parity", {}).values():
-        path = settings.get("path")
-        if settings["kind"] in LABELLED and not (path and Path(path).expanduser().exists()):
-            wanted.append(LABELLED[settings["kind"]])
+    sets = experiment.parity.values()
+    there = {s.kind for s in sets if s.path and Path(s.path).expanduser().exists()}
+    wanted += [LABELLED[s.kind] for s in sets if s.kind in LABELLED and s.kind not in there]
     for lines in dict.fromkeys(tuple(place.lines()) for place in wanted):
         print("to get: " + "\n".join(lines))
 

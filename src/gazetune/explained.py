@@ -60,7 +60,7 @@ def classes_of(
         if places is None:
             raise InputError(
                 f"target: label needs a model that tells the classes of '{data.name}' apart; '{entry.key}' does not. "
-                f"Use target: teacher."
+                f"Use target: teacher in the YAML, or --set target=teacher."
             )
         return torch.tensor(places)[torch.from_numpy(_labels(data, rows))]
     if not _is_teachers(job, entry):

@@ -57,7 +57,7 @@ def _inputs(job: Job, name: str, entry: Entry, weights: str) -> dict[str, Any]:
 def _write_scores(job: Job, name: str, entry: Entry, weights: str) -> list[str]:
     backbone, data = on_device(job, weights), job.prepared(name)
     if not backbone.heads:
-        say(f"'{entry.key}' has no attention heads and is passed over")
+        say(f"'{entry.key}' has no attention heads and is left out there")
         return []
     pixels, rows = data.pixels(backbone.image_size), data.rows("test")
     points = data.points.take(rows)

@@ -44,7 +44,8 @@ def load_data(data: Data, skip_bad: bool = False) -> Stimuli:
     if data.kind == "synthetic":
         return load_synthetic(data.world)
     if data.path is None:
-        get = f" '{DATA[data.kind].command}' gets it." if data.kind in DATA else ""
+        place = DATA.get(data.kind)
+        get = f" '{place.command}' {place.does}." if place else ""
         raise InputError(f"The data set '{data.kind}' needs its folder: --data PATH.{get}")
     if data.images is not None and data.kind != "table":
         raise InputError(f"A folder of images can be named for the data set 'table' only, not for '{data.kind}'.")

@@ -1,6 +1,6 @@
 """The stages that put the same models through other attention methods: maps, deletion and insertion, scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,10 @@ from gazetune.attention.extract import read_maps, write_maps
 from gazetune.backbones import weights_hash
 from gazetune.data.decoded import batch_of
 from gazetune.errors import InputError
+from gazetune.estimate import in_words
 from gazetune.experiment import Entry
 from gazetune.explained import classes_of, method_inputs, prepare_classes
-from gazetune.faithfulness import RANDOM, faithfulness, random_order
+from gazetune.faithfulness import RANDOM, faithfulness, passes_per_second, random_order
 from gazetune.job import VERSION, Job, data_stages, made_by, on_device, weights_of
 from gazetune.progress import say
 from gazetune.provenance import fingerprint
@@ -27,7 +28,7 @@ def compare_methods(job: Job, name: str) -> None:
     """Every model by every method that was asked for, beside its own, on the test images of a data set.
 
     Writes `scores/NAME-methods.csv`. Nothing to do where no other method was asked for. A method that a model does not
-    give what it needs is passed over, and so are ready-made maps.
+    give what it needs is left out, and so are ready-made maps.
     """
     entries = {entry.key: entry for entry in job.experiment.entries() if entry.model.maps is None}
     if not job.experiment.methods or not entries:
@@ -36,6 +37,7 @@ def compare_methods(job: Job, name: str) -> None:
     for key, entry in entries.items():
         for method in _methods_of(job, entry):
             maps[key, method] = _extract(job, name, entry, method)
+    _say_how_long(job, name, entries, maps)
     for key, method in _areas(job, maps):
         _ask(job, name, entries[key], method, maps.get((key, method)))
     test, training = job.prepared(name), job.prepared(job.main)
@@ -67,7 +69,10 @@ def _methods_of(job: Job, entry: Entry) -> Iterator[str]:
     fit = fitting(on_device(job, entry.model.start))
     for method in dict.fromkeys(job.experiment.methods):
         if method not in fit:
-            say(f"'{entry.key}' gives not what '{method}' needs; passed over")
+            say(
+                f"'{entry.key}' cannot be explained by '{method}', which needs {METHODS[method].needs}, and is left "
+                f"out there; methods that fit it: {', '.join(fit) or 'none'}"
+            )
         elif method != own:
             yield method
 
@@ -130,7 +135,27 @@ def _ask(job: Job, name: str, entry: Entry, method: str, folder: str | None) -> 
         found.insert(0, "image", data.table["image"].to_numpy()[rows])
         return [job.run.write_table(file, found)]
 
-    job.run.stage(f"faithfulness/{name}/{entry.key}/{method.replace(' ', '_')}", inputs, work)
+    job.run.stage(_areas_stage(name, entry.key, method), inputs, work)
+
+
+def _say_how_long(job: Job, name: str, entries: Mapping[str, Entry], maps: Maps) -> None:
+    """How many passes of the models deletion and insertion will take, and how long: from two batches of each start."""
+    settings, done = job.experiment.faithfulness, job.run.stages()
+    left = [(key, method) for key, method in _areas(job, maps) if _areas_stage(name, key, method) not in done]
+    each = len(settings.chosen(len(job.prepared(name).rows("test")))) * (2 * settings.steps + 1)
+    rates: dict[str, float] = {}
+    for start in dict.fromkeys(entries[key].model.start for key, _ in left):
+        rates[start] = passes_per_second(on_device(job, start), settings, job.experiment.batch_size)
+    if left:
+        seconds = sum(each / rates[entries[key].model.start] for key, _ in left)
+        say(
+            f"deletion and insertion: {each:,} passes for each of {len(left)} pairs of model and method, about "
+            f"{in_words(seconds)} here; --steps sets how many steps, --steps 0 leaves them out"
+        )
+
+
+def _areas_stage(name: str, key: str, method: str) -> str:
+    return f"faithfulness/{name}/{key}/{method.replace(' ', '_')}"
 
 
 def _areas(job: Job, maps: Maps) -> list[tuple[str, str]]:
@@ -141,7 +166,7 @@ def _areas(job: Job, maps: Maps) -> list[tuple[str, str]]:
 
 
 def _inputs(job: Job, name: str, maps: Maps) -> dict[str, Any]:
-    asked = (f"faithfulness/{name}/{key}/{method.replace(' ', '_')}" for key, method in _areas(job, maps))
+    asked = (_areas_stage(name, key, method) for key, method in _areas(job, maps))
     return {
         "scores": made_by(job, f"score/{name}"),
         "maps": {folder: made_by(job, folder) for folder in maps.values()},

@@ -1,16 +1,15 @@
 """What a run would do, what it needs and what is missing: `--dry-run`."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from huggingface_hub import try_to_load_from_cache
 
 from gazetune.attention import require_fit
 from gazetune.attention.ready import find_maps
-from gazetune.backbones import Backbone, black, load_backbone
+from gazetune.backbones import Backbone, black, hub_name, is_fetched, load_backbone, mistyped, offline, refuse_by_name
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
@@ -20,16 +19,15 @@ from gazetune.errors import InputError
 from gazetune.estimate import expected, print_costs, print_places
 from gazetune.experiment import Data, Experiment
 from gazetune.loading import load_labelled, other_data
-from gazetune.parity.corruptions import not_run
-from gazetune.parity.settings import Classification
 from gazetune.progress import say
 from gazetune.run import Run
 from gazetune.statistics.paired import FEWEST
 from gazetune.trackers import require_trackers
 from gazetune.training.batch_norm import moving_norms
 from gazetune.training.settings import Training
+from gazetune.training.targets import FEWEST_SHUFFLED
 
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+OTHER_SPLIT = "--set 'data.split={rule: hash, train: 60, validation: 20, test: 20}'"
 
 
 def print_plan(
@@ -45,6 +43,8 @@ def print_plan(
     if stimuli is not None:
         missing += wrong_maps(experiment, stimuli)
     models: dict[str, Backbone | None] = {}
+    unusable: dict[str, str] = {}
+    images = counts or expected(experiment)
     for entry in experiment.entries():
         if entry.model.maps is not None:
             print(f"model {entry.key}: ready-made maps in {entry.model.maps}")
@@ -52,9 +52,10 @@ def print_plan(
         weights = entry.model.start
         if weights not in models:
             models[weights] = _loaded(weights, experiment, missing)
+            unusable[weights] = "missing" if _is_away(weights) else f"unusable: {missing[-1]}" if missing else ""
         backbone = models[weights]
         if backbone is None:
-            print(f"model {entry.key}: {weights} - missing")
+            print(f"model {entry.key}: {weights} - {unusable[weights]}")
             continue
         total = sum(p.numel() for p in backbone.model.parameters())
         learn = sum(p.numel() for p in backbone.learnable().values()) if entry.seed is not None else 0
@@ -65,7 +66,7 @@ def print_plan(
         print(f"  {learn:,} of {total:,} parameters learn ({learn / total:.1%})", end="")
         if entry.seed is not None:
             own = experiment.training_of(entry.model)
-            steps = own.steps(counts["train"]) if counts else "?"
+            steps = own.steps(images["train"]) if images else "?"
             print(f"; targets {entry.model.targets}; at most {steps} steps of {own.batch_size} images", end="")
             norms = len(moving_norms(backbone, own))
             print(f"; the statistics of {norms} batch norms move" if norms else "", end="")
@@ -93,14 +94,23 @@ def _print_others(experiment: Experiment, missing: list[str]) -> None:
     """Labelled images, which may be left out, and other data sets to score on, which may not."""
     for name, settings in experiment.parity.items():
         copies = f", {len(settings.copies())} corrupted copies of each image" if settings.corruptions else ""
-        found = f"not run: no folder (--data {name}=PATH)"
+        same = [o for o, s in experiment.parity.items() if s.kind == settings.kind and copies and not s.corruptions]
+        also = f"; PATH may be the folder of {same[0]}" if same else ""
+        found = f"not run: no folder (--data {name}=PATH{also})"
         if settings.path is not None:
             n = _number(partial(load_labelled, name, settings), missing)
-            found = f"{settings.path}, {n:,} images" if n else f"{settings.path} - missing"
+            found = f"{settings.path}, {n:,} images" if n else f"{settings.path} - {_why(settings.path, missing)}"
         print(f"parity {name}: {found}{copies}")
     for other, source in experiment.score_on.items():
         n = _number(partial(other_data, other, source, experiment), missing)
-        print(f"also scored on {other}: " + (f"{source.path}, {n:,} images" if n else f"missing (--data {other}=PATH)"))
+        found = f"{source.path}, {n:,} images" if n else _why(source.path, missing)
+        print(f"also scored on {other}: {found}" + ("" if source.path else f" (--data {other}=PATH)"))
+
+
+def _why(path: str | None, missing: list[str]) -> str:
+    """What to call data that cannot be read: not there, or there and of no use, with the last reason."""
+    there = path is not None and Path(path).expanduser().exists()
+    return f"unusable: {missing[-1]}" if there else "missing"
 
 
 def _number(read: Callable[[], Labelled | Stimuli], missing: list[str]) -> int:
@@ -112,34 +122,26 @@ def _number(read: Callable[[], Labelled | Stimuli], missing: list[str]) -> int:
         return 0
 
 
-def print_sets(
-    experiment: Experiment, run: Run, loaded: Mapping[str, Labelled], sets: Mapping[str, Classification]
-) -> None:
-    """Print what would be classified."""
-    models = [entry.key for entry in experiment.entries() if entry.model.maps is None]
-    print(f"parity of {', '.join(models)} ({experiment.reference} is the reference), into {run.path}")
-    for name, labelled in loaded.items():
-        copies = sets[name].copies()
-        print(f"{name}: {len(labelled):,} images of {len(set(labelled.groups))} classes, from {sets[name].path}")
-        if sets[name].corruptions:
-            for corruption in sets[name].corruptions:
-                print(f"  {corruption}: {not_run(corruption) or 'can be made'}")
-        print(f"  {len(labelled) * len(copies):,} predictions of each model")
-    print(
-        "writes predictions/, parity/, predictions.csv, accuracy.csv, parity*.csv, summary.json, figures/, report.html"
-    )
-
-
-def require_parts(experiment: Experiment, counts: Mapping[str, int]) -> None:
-    """Raises InputError if the split leaves a part empty that the experiment needs; `counts` are images per part."""
-    needed = {"test"} | ({"train", "validation"} if any(e.seed is not None for e in experiment.entries()) else set())
-    empty = [name for name in ("train", "validation", "test") if name in needed and not counts.get(name)]
+def require_parts(experiment: Experiment, stimuli: Stimuli) -> None:
+    """Raises InputError, naming part and cure, if the split leaves fewer images of a part than the experiment needs."""
+    counts, looked_at = parts_of(experiment, stimuli), parts_of(experiment, stimuli, looked_at=True)
+    learn = [entry for entry in experiment.entries() if entry.seed is not None]
+    needed = {"test"} | ({"train", "validation"} if learn else set())
+    empty = [name for name in NAMES if name in needed and not counts[name]]
+    rule = ", ".join(f"{k}: {v}" for k, v in experiment.study.split.model_dump().items())
     if empty:
-        rule = ", ".join(f"{k}: {v}" for k, v in experiment.study.split.model_dump().items())
         raise InputError(
             f"The split leaves no usable {' and no '.join(empty)} image ({{{rule}}}). Change it in the YAML or, for "
-            f"example, with --set 'data.split={{rule: hash, train: 60, validation: 20, test: 20}}'."
+            f"example, with {OTHER_SPLIT}."
         )
+    for entry in learn:
+        few = next((name for name in ("train", "validation") if looked_at[name] < FEWEST_SHUFFLED), None)
+        if entry.model.targets == "shuffled" and few is not None:
+            raise InputError(
+                f"'{entry.key}' learns from shuffled maps, each image from that of another, so it needs at least "
+                f"{FEWEST_SHUFFLED} {few} images with fixations; the split leaves {looked_at[few]} ({{{rule}}}). Add "
+                f"images, or change the split in the YAML or, for example, with {OTHER_SPLIT}."
+            )
     if counts["test"] < FEWEST:
         say(f"warning: {counts['test']} test images are too few for a test; at least {FEWEST} are needed")
 
@@ -169,23 +171,27 @@ def wrong_maps(experiment: Experiment, stimuli: Stimuli) -> list[str]:
     return found
 
 
-def parts_of(experiment: Experiment, stimuli: Stimuli) -> dict[str, int]:
-    """The number of images in each part of the split, with the limit where it holds."""
+def parts_of(experiment: Experiment, stimuli: Stimuli, looked_at: bool = False) -> dict[str, int]:
+    """The number of images in each part of the split, with the limit where it holds; or of those with fixations."""
     parts = split_of(stimuli, experiment.study.split)
     limits = {name: experiment.limit if name in experiment.limited else None for name in NAMES}
-    return {str(name): len(members(parts, name, limit)) for name, limit in limits.items()}
+    counted = np.ones(len(stimuli), dtype=bool)
+    if looked_at:  # or whose file is no image: their fixations were not placed, and the reading of photos names them
+        counted = (np.diff(stimuli.offsets) > 0) | ((stimuli.width == 1) & (stimuli.height == 1))
+    return {str(name): int(counted[members(parts, name, limit)].sum()) for name, limit in limits.items()}
 
 
 def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbone | None:
-    """The model, or None and why it cannot be used. Nothing is downloaded for a plan."""
-    if HUB_NAME.fullmatch(weights) and not Path(weights).is_dir() and not _fetched(weights):
-        missing.append(
-            f"The weights '{weights}' are not on this machine. Online the run fetches them itself; else give their "
-            f"folder with --weights, or get them with: hf download {weights}"
-        )
-        return None
+    """The model, or None and why it cannot be used. No hub is asked, and nothing is downloaded for a plan."""
     try:
-        backbone = load_backbone(weights, experiment.image_size)
+        if _is_away(weights):
+            refuse_by_name(weights)  # what is not read is no better for being fetched
+            raise InputError(
+                f"The weights '{weights}' are not on this machine.{mistyped(weights)} Online the run fetches them "
+                f"itself; else give their folder with --weights, or get them with: hf download {hub_name(weights)}"
+            )
+        with offline():
+            backbone = load_backbone(weights, experiment.image_size)
         black(backbone)  # whether its attention can be read
         for model in (m for m in experiment.models.values() if m.weights == weights):
             require_fit(experiment.method_of(model), backbone, weights)
@@ -197,8 +203,9 @@ def _loaded(weights: str, experiment: Experiment, missing: list[str]) -> Backbon
         return None
 
 
-def _fetched(name: str) -> bool:
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+def _is_away(weights: str) -> bool:
+    name = hub_name(weights)
+    return name is not None and not is_fetched(name)
 
 
 def _data(
@@ -209,12 +216,12 @@ def _data(
         counts = parts_of(experiment, stimuli)
     except InputError as reason:
         missing.append(str(reason))
-        print(f"data {experiment.study.kind}: missing")
+        print(f"data {experiment.study.kind}: {_why(experiment.study.path, missing)}")
         return None, {}
     split = ", ".join(f"{n} {name}" for name, n in counts.items())
     print(f"data {experiment.study.kind}: {len(stimuli)} images, {len(stimuli.fixations):,} fixations; {split}")
     try:
-        require_parts(experiment, counts)
+        require_parts(experiment, stimuli)
     except InputError as reason:
         missing.append(str(reason))
     if experiment.study.split.stop_on == TESTED:

@@ -47,6 +47,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
+        self._passed: set[str] = set()  # stages that this process has been through
 
     def __repr__(self) -> str:
         return f"Run('{self.path}')"
@@ -243,8 +244,10 @@ class Run:
         record = self.record()
         wanted = plain(inputs)
         reason = self._why_again(name, record["stages"].get(name), wanted)
+        again, self._passed = name in self._passed, self._passed | {name}
         if reason is None:
-            say(f"{name}: done before, kept")
+            if not again:  # several stages may ask for the same one
+                say(f"{name}: done before, kept")
             return
         if reason:
             say(f"{name}: done again, because {reason}")
@@ -264,7 +267,8 @@ class Run:
             return ""
         changed = [k for k in {**before["inputs"], **wanted} if before["inputs"].get(k) != wanted.get(k)]
         if changed:
-            return f"its input changed ({', '.join(sorted(changed))})"
+            named = ("gazetune's version" if key == "gazetune" else key for key in sorted(changed))
+            return f"its input changed ({', '.join(named)})"
         return self._damage(before["outputs"])
 
     @contextmanager

@@ -19,7 +19,7 @@ from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
 from gazetune.training.loss import Part, kept_of, teacher_features
 from gazetune.training.preservation import require_terms
-from gazetune.training.targets import TARGETS, Targets
+from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
 
@@ -74,6 +74,13 @@ def require_images(data: Prepared, split: SplitName) -> None:
 def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]:
     """What a model is drawn towards, for each split that its training sees."""
     seen, seed = data.points.take(data.rows("train")), job.experiment.training.shuffle_seed
+    few = next((s for s in SPLITS if len(data.rows(s)) < FEWEST_SHUFFLED), None)
+    if entry.model.targets == "shuffled" and few is not None:  # settings under `human` may leave fixations out
+        raise InputError(
+            f"'{entry.key}' learns from shuffled maps and needs at least {FEWEST_SHUFFLED} {few} images with fixations "
+            f"that can be used; '{data.name}' has {len(data.rows(few))}. Add images, or change data.split in the YAML "
+            f"or with --set, and begin anew."
+        )
     return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
 
 

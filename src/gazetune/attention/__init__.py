@@ -62,6 +62,10 @@ def require_fit(name: str, backbone: Backbone, model: str) -> None:
     """Raises InputError, naming the methods that fit, if the method cannot explain this model, called `model`."""
     method, given = METHODS[name], " and ".join(sorted(backbone.gives)) or "nothing that a method could read"
     others = fitting(backbone)
-    cure = f"Give this model attention: {' or '.join(others)}." if others else "No method fits this model."
+    cure = (
+        f"Give this model attention: {' or '.join(others)} in the YAML, or --set attention={others[0]}."
+        if others
+        else "No method fits this model."
+    )
     if method.needs not in backbone.gives:
         raise InputError(f"The attention method '{name}' needs {method.needs}, but '{model}' gives {given}. {cure}")

@@ -10,8 +10,9 @@ from transformers.utils.hub import cached_file
 from gazetune.backbones.own import load_own, own_hash
 from gazetune.backbones.pretrained import load_vit
 from gazetune.backbones.protocol import Backbone, Given, Kept, Output
-from gazetune.backbones.resnet import CNNS, load_cnn, model_type
-from gazetune.backbones.state_dict import TIMM, is_state_dict, load_state_dict, state_dict_files
+from gazetune.backbones.resnet import CNNS, load_cnn
+from gazetune.backbones.source import TIMM, config_of, hub_name, is_fetched, mistyped, offline
+from gazetune.backbones.state_dict import is_state_dict, load_state_dict, refuse_by_name, state_dict_files
 from gazetune.code import code_named, whole
 from gazetune.documents import short
 from gazetune.errors import InputError
@@ -25,8 +26,13 @@ __all__ = [
     "absolute",
     "black",
     "checkpoint_of",
+    "hub_name",
+    "is_fetched",
     "is_state_dict",
     "load_backbone",
+    "mistyped",
+    "offline",
+    "refuse_by_name",
     "resolve_weights",
     "state_dict_files",
     "weights_hash",
@@ -85,7 +91,7 @@ def load_backbone(
     if code is not None:
         return load_own(code, image_size, allow_code)
     source = resolve_weights(str(weights))
-    return load_cnn(source, image_size) if model_type(source) in CNNS else load_vit(source, image_size)
+    return load_cnn(source, image_size) if config_of(source).model_type in CNNS else load_vit(source, image_size)
 
 
 def black(backbone: Backbone) -> Output:

@@ -123,7 +123,7 @@ def family_of(model: Any, name: str) -> Family:
     if family is None:
         raise InputError(
             f"'{name}' ({kind}) is not a plain vision transformer whose tokens are known here, so a map of it could "
-            f"be wrong. There are {', '.join(FAMILIES)}."
+            f"be wrong. There are {', '.join(FAMILIES)}; of CNNs ResNet and ConvNeXt."
         )
     if kind not in family.models:
         raise InputError(

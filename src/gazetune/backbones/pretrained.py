@@ -1,16 +1,16 @@
 """Loading a vision transformer from the hub or a folder: which part of it, its input size, its normalisation."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModel
+from transformers import AutoModel
 
 from gazetune.backbones.families import FAMILIES, TOWERS, family_of, pair
-from gazetune.backbones.foreign import levels_of, processor_of, refuse_giants, sides_of
+from gazetune.backbones.foreign import levels_of, processor_of, sides_of
+from gazetune.backbones.source import NEEDED, config_of, mistyped, quiet
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.documents import short
 from gazetune.errors import InputError
@@ -29,14 +29,10 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
     Raises:
         InputError: nothing usable there, no safetensors, or not a plain vision transformer.
     """
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    if looks_local and not Path(source).expanduser().is_dir():
-        raise InputError(f"The weights folder '{source}' does not exist. Give a folder or a Hugging Face name.")
+    config = config_of(source)
     path = str(Path(source).expanduser()) if source.startswith("~") else source
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-            refuse_giants(config.to_dict())
+        with quiet():
             named, own = _tower(config)
             model, report = named.from_pretrained(
                 path,
@@ -48,8 +44,8 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
             )
     except Exception as reason:  # for a damaged file the libraries raise errors of a dozen kinds
         raise InputError(
-            f"No usable weights at '{source}': {short((str(reason) or repr(reason)).splitlines()[0], 300)} "
-            f"Needed: a Hugging Face vision transformer with config.json and model.safetensors."
+            f"No usable weights at '{source}': {short((str(reason) or repr(reason)).splitlines()[0], 300)}"
+            f"{mistyped(source)} {NEEDED}"
         ) from reason
     family = family_of(model, source)
     # a pooler that is not used: checkpoints of self-supervised models come without
@@ -63,17 +59,6 @@ def load_vit(source: str, image_size: int | tuple[int, int] | None = None) -> Vi
     return VisionTransformer(model, mean, std, size, name=source)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' list of the tensors that were not needed, such as all of a text model."""
-    before = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(before)
-
-
 def _input_size(wanted: int | Sequence[int] | None, processor: dict[str, Any], config: Any) -> tuple[int, int]:
     """The input in pixels, (height, width), in whole patches. Raises InputError if the wanted one is not in such."""
     patch = pair(config.patch_size)
@@ -83,7 +68,8 @@ def _input_size(wanted: int | Sequence[int] | None, processor: dict[str, Any], c
         if near != asked:
             raise InputError(
                 f"An input of {asked[0]}x{asked[1]} (height x width) is not whole patches of {patch[0]}x{patch[1]} "
-                f"pixels. Set image_size to [{near[0]}, {near[1]}]."
+                f"pixels. Set image_size to [{near[0]}, {near[1]}], in the YAML or by --set 'image_size=[{near[0]}, "
+                f"{near[1]}]'."
             )
         return asked
     positions = FAMILIES[config.model_type].positions

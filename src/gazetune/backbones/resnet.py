@@ -9,11 +9,12 @@ import torch
 import transformers
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from gazetune.backbones.families import IMAGENET, class_names, normalised
-from gazetune.backbones.foreign import levels_of, processor_of, refuse_giants, sides_of
+from gazetune.backbones.foreign import levels_of, processor_of, sides_of
 from gazetune.backbones.protocol import Given, Kept, Output
+from gazetune.backbones.source import config_of
 from gazetune.documents import short
 from gazetune.errors import InputError
 
@@ -122,14 +123,6 @@ class ConvolutionalNetwork:
         (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
 
 
-def model_type(source: str) -> str:
-    """The `model_type` of the configuration at a hub name or in a folder; "" where there is none to be read."""
-    try:
-        return AutoConfig.from_pretrained(Path(source).expanduser().as_posix(), trust_remote_code=False).model_type
-    except Exception:  # said when it is loaded in earnest
-        return ""
-
-
 def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> ConvolutionalNetwork:
     """A ResNet or ConvNeXt by hub name or local folder; weights from safetensors only, widened to float32.
 
@@ -140,9 +133,7 @@ def load_cnn(source: str, image_size: int | Sequence[int] | None = None) -> Conv
     Raises:
         InputError: nothing usable there, no safetensors, or a class that has no single map to explain.
     """
-    path = Path(source).expanduser().as_posix()
-    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    refuse_giants(config.to_dict())
+    path, config = Path(source).expanduser().as_posix(), config_of(source)
     said = config.architectures
     architecture = str(said[0]) if isinstance(said, list) and said else CNNS[config.model_type][0]
     if architecture not in CNNS[config.model_type]:

@@ -17,12 +17,13 @@ from transformers.utils.hub import cached_file
 from gazetune.backbones.families import pair
 from gazetune.backbones.foreign import refuse_giants
 from gazetune.backbones.protocol import Backbone
-from gazetune.backbones.timm import DISTILLED_BARE, NAME, VIT_BARE, config_of, family_of, from_timm, to_timm
+from gazetune.backbones.source import TIMM, hub_name, mistyped
+from gazetune.backbones.timm import DISTILLED_BARE, VIT_BARE, config_of, family_of, from_timm, to_timm
+from gazetune.backbones.timm_names import NAME, require_read
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.documents import read_json, short
 from gazetune.errors import InputError
 
-TIMM = "timm:"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 WRAPPED = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and training frameworks put in front
 
@@ -50,18 +51,31 @@ def state_dict_files(weights: str) -> tuple[Path, Path | None]:
         config = place.with_name("config.json")
         return place, config if config.is_file() else None
     if weights.startswith(TIMM) and place.is_dir():
-        if (place / "model.safetensors").is_file() and (place / "config.json").is_file():
+        missing = [name for name in ("config.json", "model.safetensors") if not (place / name).is_file()]
+        if not missing:
             return place / "model.safetensors", place / "config.json"
-        raise InputError(f"'{place}' is not a folder of timm's: needed are config.json and model.safetensors.")
+        raise InputError(
+            f"'{place}' is not a folder of timm's: there is no {' and no '.join(missing)}. Needed are both."
+        )
     name = weights.removeprefix(TIMM)
     if not weights.startswith(TIMM) or name.endswith(".safetensors") or name.startswith(("/", ".", "~")):
         raise InputError(f"There is no '{place}'. Needed: a safetensors file with the state_dict of a model.")
-    hub = name if "/" in name else f"timm/{name}"
+    hub = hub_name(weights) or name
+    refuse_by_name(weights)  # before the hub is asked for it
     try:
         found = [cached_file(hub, file) for file in ("model.safetensors", "config.json")]
     except (OSError, HFValidationError) as reason:
-        raise InputError(f"No usable weights at '{weights}' (hub: {hub}): {str(reason).splitlines()[0]}") from reason
+        raise InputError(
+            f"No usable weights at '{weights}' (hub: {hub}): {str(reason).splitlines()[0]}{mistyped(weights)}"
+        ) from reason
     return Path(str(found[0])), Path(str(found[1]))
+
+
+def refuse_by_name(weights: str) -> None:
+    """Raises InputError for a model of timm's place on the hub whose name is of an architecture that is not read."""
+    hub = hub_name(weights) or ""
+    if weights.startswith(TIMM) and hub.startswith("timm/"):
+        require_read(hub.partition("/")[2].partition(".")[0], weights)
 
 
 def is_timm(weights: str) -> bool:

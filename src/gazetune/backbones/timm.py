@@ -16,13 +16,10 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from gazetune.backbones.foreign import levels_of
+from gazetune.backbones.timm_names import heads_of, require_read
 from gazetune.backbones.vit import HALF, IMAGENET
-from gazetune.documents import short
 from gazetune.errors import InputError
 
-# the names that are read: their heads, epsilon and activation are those of the paper's ViT, DeiT and DINOv2
-NAME = re.compile(r"(vit|deit)_(tiny|small|base|large|huge)(_distilled)?_patch\d+(_reg4)?(_dinov2)?(_\d+)?")
-HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16}
 EPSILON = 1e-6  # of every LayerNorm of these architectures in timm
 ARGUMENTS = {"img_size", "patch_size", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "init_values", "reg_tokens"}
 ARGUMENTS |= {"num_heads", "num_classes", "no_embed_class", "distilled", "dynamic_img_size", "in_chans"}
@@ -169,7 +166,7 @@ def config_of(
     shape: dict[str, Any] = {
         "hidden_size": patch.shape[0],
         "num_hidden_layers": 1 + max(int(key.split(".")[1]) for key in tensors if key.startswith("blocks.")),
-        "num_attention_heads": arguments.get("num_heads") or HEADS[architecture.split("_")[1]],
+        "num_attention_heads": heads_of(architecture, arguments, tensors, source),
         "patch_size": patch.shape[-1],
         "image_size": _side(tensors, family, about, patch.shape[-1], source),
         "layer_norm_eps": EPSILON,
@@ -188,12 +185,7 @@ def config_of(
 
 
 def _check(architecture: str, arguments: Mapping[str, Any], about: Mapping[str, Any], source: str) -> None:
-    if not NAME.fullmatch(architecture):
-        raise InputError(
-            f"'{source}' is of the architecture '{short(architecture)}', which is not read. Known are "
-            f"timm's vit_*, deit_* and *_dinov2 such as vit_base_patch16_224; the name comes from config.json or the "
-            f"name of the file."
-        )
+    require_read(architecture, source)
     odd = sorted(set(arguments) - ARGUMENTS - {"global_pool"})
     if odd or arguments.get("global_pool", about.get("global_pool", "token")) not in ("token", ""):
         raise InputError(

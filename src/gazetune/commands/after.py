@@ -15,8 +15,9 @@ from gazetune.loading import (
 )
 from gazetune.metrics import METRICS
 from gazetune.parity.corruptions import CORRUPTIONS
-from gazetune.report.found import Subject
-from gazetune.report.reproduce import beside, missed, tolerances, write_reproduction
+from gazetune.report.reproduce import beside, write_reproduction
+from gazetune.report.subject import Subject
+from gazetune.report.tolerance import missed, tolerances
 from gazetune.run import CONFIG, Run
 from gazetune.training.targets import TARGETS
 

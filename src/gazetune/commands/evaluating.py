@@ -9,8 +9,10 @@ from gazetune.classify import classify
 from gazetune.code import allow
 from gazetune.commands.settings import grouped, of_models, of_run, with_methods, with_palette
 from gazetune.commands.stages import make_job, summary_of
+from gazetune.data.labelled import Labelled
 from gazetune.data.sources import LABELLED
 from gazetune.errors import InputError
+from gazetune.experiment import Experiment
 from gazetune.job import is_prepared
 from gazetune.loading import (
     labelled_sets,
@@ -20,8 +22,8 @@ from gazetune.loading import (
     other_source,
 )
 from gazetune.methods import compare_methods
+from gazetune.parity.corruptions import not_run
 from gazetune.parity.settings import Classification
-from gazetune.plan import print_sets
 from gazetune.run import CONFIG, Run
 
 
@@ -141,7 +143,7 @@ def classify_images(
     loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}
     job = make_job(experiment, run, device, allow_code)
     if dry_run:
-        print_sets(experiment, run, loaded, sets)
+        _print_sets(experiment, run, loaded, sets)
         return None
     with run.locked():
         if path is None:
@@ -150,6 +152,24 @@ def classify_images(
             classify(job, name, loaded[name], settings)
         pipeline.conclude(job)
     return summary_of(job)
+
+
+def _print_sets(
+    experiment: Experiment, run: Run, loaded: Mapping[str, Labelled], sets: Mapping[str, Classification]
+) -> None:
+    """Print what would be classified: a plan."""
+    models = [entry.key for entry in experiment.entries() if entry.model.maps is None]
+    print(f"parity of {', '.join(models)} ({experiment.reference} is the reference), into {run.path}")
+    for name, labelled in loaded.items():
+        copies = sets[name].copies()
+        print(f"{name}: {len(labelled):,} images of {len(set(labelled.groups))} classes, from {sets[name].path}")
+        if sets[name].corruptions:
+            for corruption in sets[name].corruptions:
+                print(f"  {corruption}: {not_run(corruption) or 'can be made'}")
+        print(f"  {len(labelled) * len(copies):,} predictions of each model")
+    print(
+        "writes predictions/, parity/, predictions.csv, accuracy.csv, parity*.csv, summary.json, figures/, report.html"
+    )
 
 
 def _is_other(run: Run, name: str, settings: Classification) -> bool:

@@ -16,7 +16,7 @@ from gazetune.job import Job, input_sizes, is_prepared, pick_device
 from gazetune.loading import load_data, load_labelled, other_data
 from gazetune.methods import compare_methods
 from gazetune.metrics.custom import chosen_metrics
-from gazetune.plan import parts_of, print_plan, require_parts, wrong_maps
+from gazetune.plan import print_plan, require_parts, wrong_maps
 from gazetune.progress import say
 from gazetune.run import CONFIG, SUMMARY, Run
 from gazetune.trackers import require_trackers
@@ -63,7 +63,7 @@ def execute(
         photos = [path for path in stimuli.paths if path is not None]
         if experiment.learns and photos:
             refuse_objectnet(Path(str(experiment.study.path)), photos)
-        require_parts(experiment, parts_of(experiment, stimuli))
+        require_parts(experiment, stimuli)
         wrong = [] if resume else wrong_maps(experiment, stimuli)
         if wrong:
             raise InputError(wrong[0])

@@ -31,6 +31,7 @@ class Place:
     command: str = ""
     images: Mapping[str, int] = field(default_factory=dict)
     shape: Shape | None = None
+    does: str = "gets it"  # the command
 
     def lines(self) -> list[str]:
         """In words, for the plan."""
@@ -49,6 +50,7 @@ DATA: dict[str, Place] = {
         "SALICON states none (research use); COCO's annotations CC BY 4.0, each photo its own Flickr licence",
         "http://salicon.net/download, by browser; the rest from http://images.cocodataset.org",
         "gazetune fetch salicon", {"train": 9_000, "validation": 1_000, "test": 5_000},
+        does="gets COCO's part and says which files to get by browser",
     ),
 }  # fmt: skip
 

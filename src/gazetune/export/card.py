@@ -15,7 +15,7 @@ from gazetune.experiment import Entry, Experiment
 from gazetune.export.answering import Checked
 from gazetune.export.lineage import DATA_LICENCES, UNKNOWN, Start
 from gazetune.export.moved import Moved
-from gazetune.export.shown import CAVEATS, CITE, EXPLAINED
+from gazetune.export.shown import CAVEATS, CITE, CONTROL, EXPLAINED, METRICS_IN_WORDS, ROWS, TUNING
 from gazetune.metrics import METRICS
 from gazetune.report.parity import classified, parity_tables
 from gazetune.report.words import number, row_name, table_rows, test_between
@@ -69,6 +69,10 @@ def model_card(facts: Facts) -> str:
         front=yaml.safe_dump(_front(facts), sort_keys=False, allow_unicode=True),
         title=text(f"{label}: {facts.architecture}, attention tuned by gazetune"),
         opening=_opening(facts, control),
+        simulated=_simulated(experiment),
+        rows=_rows_in_words(facts, summary),
+        metrics=[(text(_heading(m)), METRICS_IN_WORDS[m]) for m in experiment.metrics if m in METRICS_IN_WORDS],
+        tuning=TUNING,
         version=facts.provenance.get("gazetune", UNKNOWN),
         commit=facts.provenance.get("commit"),
         done=[(name, text(value)) for name, value in _done(facts)],
@@ -93,9 +97,24 @@ def text(value: object) -> str:
     return str(value).replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
 
 
+def _simulated(experiment: Experiment) -> bool:
+    """Whether the fixations that it learnt from are made up by gazetune."""
+    return experiment.study.kind == "synthetic"
+
+
+def _rows_in_words(facts: Facts, summary: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What the rows of the tables are that are no model, and the controls."""
+    there = {a["model"] for a in (summary or {"alignment": ()})["alignment"]}
+    roles, labels = facts.experiment.roles(), facts.experiment.labels()
+    controls = [text(labels[key]) for key, role in roles.items() if role == "control" and key in there]
+    rows = [(row_name(key, {}), words) for key, words in ROWS.items() if key in there]
+    return [*rows, *([(", ".join(controls), CONTROL)] if controls else [])]
+
+
 def _front(facts: Facts) -> dict[str, Any]:
     """The front matter of a model card, as the hub reads it."""
-    tags = ["gazetune", "attention", "human-attention", "saliency", "eye-tracking"]
+    tags = ["gazetune", "attention", "saliency"]
+    tags += [] if _simulated(facts.experiment) else ["human-attention", "eye-tracking"]
     front: dict[str, Any] = {"library_name": facts.library}
     front |= {"pipeline_tag": "image-classification" if facts.headed else "image-feature-extraction"}
     front |= {"license": facts.start.licence.lower(), "tags": tags + (["onnx"] if facts.onnx else [])}
@@ -152,13 +171,17 @@ def _changed(facts: Facts) -> str:
     if moved is None:
         return f"How far the parameters moved is unknown: {text(facts.unmoved)}"
     frozen = (
-        "All others were frozen and are bit for bit those of the start weights."
+        "All others were frozen and are bit for bit those of the start weights"
         if not moved.others_changed
-        else f"**{moved.others_changed:,} of the others differ from the start weights, which they should not.**"
+        else f"**{moved.others_changed:,} of the others differ from the start weights, which they should not**"
     )
+    if moved.buffers:
+        frozen += f"; of the {moved.buffers:,} numbers that are no parameters (running statistics of batch norm), " + (
+            f"{moved.buffers_changed:,} moved with the training images" if moved.buffers_changed else "none moved"
+        )
     learnt = f"{moved.learnable:,} of {moved.total:,} parameters could learn ({moved.learnable / moved.total:.1%})"
     return (
-        f"{learnt}: {text(', '.join(moved.kinds))}; {moved.changed:,} of them are not as they were. {frozen} As a "
+        f"{learnt}: {text(', '.join(moved.kinds))}; {moved.changed:,} of them are not as they were. {frozen}. As a "
         f"whole they moved by {moved.relative:.2%} of their own length (|difference| / |start|, Euclidean); the "
         f"largest change of a single one is {moved.largest:.2g}."
     )

@@ -76,11 +76,11 @@ def transformers_code(backbone: Backbone, output: Output, method: str, map_size:
     )
 
 
-def timm_code(file: str, about: Mapping[str, Any], architecture: str, classes: int) -> str:
-    """Loading into timm's own model."""
-    given = {"num_classes": classes, **about.get("model_args", {})}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    return TIMM.format(architecture=architecture, arguments=arguments, file=file)
+def timm_code(file: str, made: tuple[str, Mapping[str, Any]]) -> str:
+    """Loading into timm's own model, of the name and arguments that timm makes it by."""
+    name, given = made
+    arguments = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    return TIMM.format(architecture=name, arguments=arguments, file=file)
 
 
 def plain_code(file: str) -> str:

@@ -1,4 +1,4 @@
-"""What a training changed: which parameters, and how far they moved from where they began."""
+"""What a training changed: which parameters and buffers, and how far they moved from where they began."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ class Moved:
     learnable, total: numbers of parameters. changed: of the learnable ones, how many are not as they were.
     others_changed: of the rest; 0 if it was frozen. relative: |difference| / |start| over the learnable parameters
     (Euclidean norms); by_block: the same for each block. largest: the largest absolute change of one parameter.
-    kinds: what the learnable parameters are called, without the number of their block.
+    kinds: what the learnable parameters are called, without the number of their block. buffers: numbers that are no
+    parameters, such as the running statistics of batch norm; buffers_changed: how many are not as they were.
     """
 
     learnable: int
@@ -25,15 +26,19 @@ class Moved:
     largest: float
     by_block: Mapping[str, float]
     kinds: tuple[str, ...]
+    buffers: int
+    buffers_changed: int
 
 
 def how_far(start: nn.Module, tuned: nn.Module, learnable: Mapping[str, Tensor]) -> Moved:
-    """Compare two models parameter by parameter; `learnable` names those that the training was allowed to change.
+    """Compare two models, parameter by parameter and buffer by buffer; `learnable` names what was allowed to change.
 
     The pooler of transformers is left out: it is not used, and where a file has none, it is random.
     """
     before = {name: p.detach().cpu() for name, p in start.named_parameters() if "pooler." not in name}
     after = {name: p.detach().cpu() for name, p in tuned.named_parameters() if name in before}
+    kept = {name: b.detach().cpu() for name, b in start.named_buffers() if name in start.state_dict()}
+    now = {name: b.detach().cpu() for name, b in tuned.named_buffers()}
     squares: dict[str, list[float]] = {}
     largest, changed, others = 0.0, 0, 0
     for name, was in before.items():
@@ -57,6 +62,8 @@ def how_far(start: nn.Module, tuned: nn.Module, learnable: Mapping[str, Tensor])
         largest=largest,
         by_block={block: _ratio(parts) for block, parts in squares.items()},
         kinds=tuple(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", name) for name in learnable)),
+        buffers=sum(b.numel() for b in kept.values()),
+        buffers_changed=sum(int((b != now[name]).sum()) for name, b in kept.items()),
     )
 
 

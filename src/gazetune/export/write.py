@@ -17,6 +17,8 @@ from torch import Tensor
 
 from gazetune.backbones import Backbone, is_state_dict, load_backbone, state_dict_files, weights_hash
 from gazetune.backbones.state_dict import is_timm, write_back
+from gazetune.backbones.timm_names import call
+from gazetune.code import code_named
 from gazetune.data.decoded import batch_of
 from gazetune.documents import read_json
 from gazetune.errors import InputError
@@ -66,6 +68,13 @@ def export_model(
     entry = next((e for e in experiment.entries() if e.key == key), None)
     if entry is None:
         raise InputError(f"'{key}' has a checkpoint but is no longer a model of the run's config.yaml.")
+    if code_named(entry.model.start) is not None:
+        raise InputError(
+            f"'{key}' is a model of your own code ({Path(entry.model.start.partition(':')[0]).name}), whose layout "
+            f"only that code knows: its checkpoint, '{checkpoint}', holds what its own save() wrote; copy that folder "
+            f"and load it with the same function. Exported are models that began from a Hugging Face name or folder, "
+            f"from timm, or from a state_dict."
+        )
     run.verify(f"train/{key}")
     target = Path(to).expanduser()
     if hub is None:
@@ -163,7 +172,8 @@ def _facts(
         about = {} if config is None else read_json(config)
         classes = 0 if output.logits is None else output.logits.shape[1]
         name = about.get("architecture") or file.stem.partition(".")[0]
-        code = timm_code(file.name, about, name, classes) if library == "timm" else plain_code(file.name)
+        made = call(name, about.get("model_args", {}), tuned.model.config, classes) if library == "timm" else None
+        code = timm_code(file.name, made) if made else plain_code(file.name)
         loading = (f"`{file.name}` has the keys and shapes of the file that the model began from:", code)
     return Facts(
         experiment=experiment,

@@ -119,7 +119,7 @@ def _flow(analysis: str, steps: list[Test]) -> Shown:
     rows = [
         (
             f"{s['unit']}: {s['reason'] or 'in the test images'}",
-            "" if s["step"] == 0 else f"-{s['left_out']}",
+            "" if s["step"] == 0 else f"-{s['left_out']}" if s["left_out"] else "0",
             str(s["n"]),
         )
         for s in steps

@@ -11,8 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from scipy import stats
 
 Judge = Literal[
-    "effect", "level", "count", "setting", "p", "no_effect", "evidence", "above", "below", "at_least", "within"
+    "effect", "level", "count", "setting", "p", "no_effect", "evidence", "above", "below", "every", "within"
 ]
+# claims in which the printed number is a bound -> how such a claim is written; of `every`: 100 %
+BOUNDS: dict[Judge, str] = {"above": "> {}", "below": "< {}", "p": "< {}", "within": "< {}", "every": "all: {}"}
 # what a column of a table is compared by, unless the number says otherwise
 JUDGES: dict[str, Judge] = {
     "difference": "effect", "t": "effect", "d": "effect", "r": "effect", "mean": "level", "accuracy_first": "level",
@@ -60,6 +62,22 @@ class Published(BaseModel):
     def value(self) -> float:
         """The number itself."""
         return float(self.printed)
+
+    @property
+    def bound(self) -> bool:
+        """Whether the paper prints no value here but a bound that it lies beyond."""
+        return self.judge in BOUNDS
+
+    @property
+    def shown(self) -> str:
+        """The number as the paper means it: a bound with its sign, such as > 0 or < 0.001."""
+        return BOUNDS.get(self.judge, "{}").format(self.printed)
+
+    @property
+    def spread(self) -> bool:
+        """Whether the interval says something of sampling; else the paper prints none, and it is rounding alone."""
+        low, high = self._sampling() if self.interval is not None else (self.value, self.value)
+        return high > low
 
     @property
     def rounding(self) -> float:

@@ -13,7 +13,7 @@ from gazetune.report.answer import Asked, answer, as_text
 from gazetune.report.biases import bias_tables
 from gazetune.report.explorer import EXPLORER
 from gazetune.report.gain import agreement_line
-from gazetune.report.methods import method_table
+from gazetune.report.methods import gain_table, left_out_lines, method_table
 from gazetune.report.parity import classified, parity_lines, parity_tables, preprocessing
 from gazetune.report.people import group_lines
 from gazetune.report.words import (
@@ -52,7 +52,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print(table)
         for tests in _tests(summary, dataset, roles, labels, metrics):
             console.print(tests)
-        _print_methods(summary, dataset, labels, console)
+        _print_methods(summary, dataset, labels, roles, console)
         for line in group_lines(summary, dataset, labels, roles, metrics):
             console.print(line)
         console.print(as_text(answer(Asked(summary, roles, labels, metrics), dataset)), markup=False)
@@ -95,7 +95,9 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Ta
     return table
 
 
-def _print_methods(summary: dict[str, Any], dataset: str, labels: dict[str, str], console: Console) -> None:
+def _print_methods(
+    summary: dict[str, Any], dataset: str, labels: dict[str, str], roles: dict[str, str], console: Console
+) -> None:
     head, rows = method_table(summary, dataset, labels, interval=False)
     if not rows:
         return
@@ -106,6 +108,14 @@ def _print_methods(summary: dict[str, Any], dataset: str, labels: dict[str, str]
     for row in rows:
         table.add_row(*row)
     console.print(table)
+    reference = next(key for key, role in roles.items() if role == "reference")
+    for key in in_question(roles):
+        head, rows = gain_table(summary, dataset, labels, key, reference)
+        if rows:
+            over = f"{labels[key]} minus {labels[reference]} by method: difference ± half its 95 % interval, p"
+            console.print(_table(f"{over} (of the paired t; all: method_tests.csv)", head, rows))
+    for line in left_out_lines(summary, dataset, labels):
+        console.print(line, markup=False)
 
 
 def print_biases(summary: dict[str, Any], console: Console) -> None:

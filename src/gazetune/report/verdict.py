@@ -7,8 +7,8 @@ from gazetune.report.found import Ours
 from gazetune.report.published import Interval, Published
 from gazetune.statistics.bayes import jeffreys
 
-Word = Literal["reproduced", "same direction", "differs", "not run"]
-WORDS: tuple[Word, ...] = ("reproduced", "same direction", "differs", "not run")
+Word = Literal["reproduced", "same direction", "differs", "undecided", "not compared", "not run"]
+WORDS: tuple[Word, ...] = ("reproduced", "same direction", "differs", "undecided", "not compared", "not run")
 SAME_N = 0.1  # n may differ by this share
 ALPHA = 0.05
 TELLING = 3.0  # a Bayes factor of this much, either way, has a direction
@@ -19,7 +19,8 @@ def verdict(theirs: Published, ours: Ours | str) -> Verdict:
     """The word and the reason for it. `ours` in words: why the run has no such number.
 
     A run of the same data, weights and kind of map is held to the paper's value. Any other is asked for the direction
-    of an effect alone, and only where its own interval leaves no doubt about it.
+    of an effect alone, and only where its own interval leaves no doubt about it; else it is undecided. What has no
+    direction is not compared across data. Not run is what the run has no number for.
     """
     if isinstance(ours, str):
         return "not run", ours
@@ -28,14 +29,18 @@ def verdict(theirs: Published, ours: Ours | str) -> Verdict:
         return _equal(theirs, ours)
     if theirs.judge == "count":
         return (
-            ("not run", "a count is compared on the paper's data and weights alone") if other else _equal(theirs, ours)
+            ("not compared", "a count is compared on the paper's data and weights alone")
+            if other
+            else _equal(theirs, ours)
         )
     if theirs.judge in ("p", "no_effect"):
-        return ("not run", "p depends on data and n: see the effect") if other else _significance(theirs, ours)
+        return ("not compared", "p depends on data and n: see the effect") if other else _significance(theirs, ours)
     if theirs.judge == "evidence":
         return _evidence(theirs, ours, other)
     if theirs.judge == "level":
         return _level(theirs, ours, other)
+    if theirs.judge == "every":
+        return _every(theirs, ours, other)
     return _effect(theirs, ours, other)
 
 
@@ -70,7 +75,7 @@ def _evidence(theirs: Published, ours: Ours, other: bool) -> Verdict:
     if not other and mine == word:
         return "reproduced", word
     if other and 1 / TELLING < ours.value < TELLING:
-        return "not run", "undecided: a Bayes factor between 1/3 and 3 has no direction"
+        return "undecided", "a Bayes factor between 1/3 and 3 has no direction"
     same = (ours.value > 1) == (theirs.value > 1)
     return ("same direction" if same else "differs"), f"{mine}; the paper's: {word}"
 
@@ -78,16 +83,21 @@ def _evidence(theirs: Published, ours: Ours, other: bool) -> Verdict:
 def _level(theirs: Published, ours: Ours, other: bool) -> Verdict:
     """A mean or an accuracy has no direction, so it says nothing on other data."""
     if ours.other:
-        return "not run", "a level is not compared across data, weights or kinds of map"
+        return "not compared", "a level is not compared across data, weights or kinds of map"
     if not _overlap(_interval(ours), _required(theirs)):
         return "differs", "the intervals do not overlap"
-    return (
-        ("not run", "undecided: the intervals overlap, n is another") if other else ("reproduced", "intervals overlap")
-    )
+    return ("undecided", "the intervals overlap, n is another") if other else ("reproduced", "intervals overlap")
+
+
+def _every(theirs: Published, ours: Ours, other: bool) -> Verdict:
+    """A claim of each image or category: one that does not follow it is enough, on whatever data."""
+    if ours.value < theirs.value:
+        return "differs", f"not all: {theirs.value - ours.value:.3g} % did not gain, where the paper says that all did"
+    return ("same direction" if other else "reproduced"), "all of them"
 
 
 def _effect(theirs: Published, ours: Ours, other: bool) -> Verdict:
-    """Effects, and claims of the form `above`, `below`, `at_least` or `within`."""
+    """Effects, and claims of the form `above`, `below` or `within`."""
     mine, direction = _direction(_interval(ours), theirs.null), _claimed(theirs)
     if not other:
         if _holds(theirs, ours) and mine == direction:
@@ -99,10 +109,10 @@ def _effect(theirs: Published, ours: Ours, other: bool) -> Verdict:
             "in direction" if mine == -direction != 0 else f"direction {_sign(mine)}, not {_sign(direction)}",
         )
     if not direction:
-        return "not run", "the paper finds no direction here, which is not compared across data or n"
+        return "not compared", "the paper finds no direction here, which is not compared across data or n"
     if not mine:
-        return "not run", f"undecided: the interval of ours includes {theirs.null:g}"
-    return ("same direction" if mine == direction else "differs"), "direction alone"
+        return "undecided", f"the interval of ours includes {theirs.null:g}"
+    return ("same direction", "direction alone") if mine == direction else ("differs", "the other direction")
 
 
 def _sign(direction: int) -> str:
@@ -113,7 +123,7 @@ def _claimed(theirs: Published) -> int:
     """The direction of the paper's effect: 1, -1, or 0 where its interval includes no effect."""
     if theirs.judge == "within":
         return 0
-    if theirs.judge in ("above", "at_least"):
+    if theirs.judge == "above":
         return 1
     return -1 if theirs.judge == "below" else _direction(_required(theirs), theirs.null)
 
@@ -124,8 +134,7 @@ def _holds(theirs: Published, ours: Ours) -> bool:
         return _overlap((low, high), _required(theirs))
     if theirs.judge == "within":
         return _overlap((low, high), (-theirs.value, theirs.value))
-    held = {"above": ours.value > theirs.value, "below": ours.value < theirs.value}
-    return held.get(theirs.judge, ours.value >= theirs.value)
+    return ours.value > theirs.value if theirs.judge == "above" else ours.value < theirs.value
 
 
 def _interval(ours: Ours) -> Interval:

@@ -100,10 +100,14 @@ def over_random(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_means(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """One row a data set, model, method and metric: n, mean, SD, SEM, and a 95 % bootstrap interval over images."""
+    """One row a data set, model, method and metric: n, mean, SD, SEM, and a 95 % bootstrap interval over images.
+
+    reason: why images are missing from n, with their number; empty where none is.
+    """
     rows = []
     for (dataset, method, key), part in scores.groupby(["dataset", "attention", "key"], sort=False):
         values = part[list(metrics)].to_numpy(dtype=np.float64)
+        why = part["reason"] if "reason" in part else pd.Series(index=part.index, dtype="str")
         low, high = bootstrap_intervals(values, np.random.default_rng(SEED))
         for metric, column, a, b in zip(metrics, values.T, low, high, strict=True):
             known = column[~np.isnan(column)]
@@ -111,7 +115,9 @@ def method_means(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
                 sd = float(known.std(ddof=1)) if len(known) > 1 else np.nan
                 spread = {"n": len(known), "mean": float(known.mean()), "sd": sd, "sem": sd / len(known) ** 0.5}
                 names = {"dataset": dataset, "model": key, "attention": method, "metric": metric}
-                rows.append({**names, **spread, "ci_low": float(a), "ci_high": float(b)})
+                lacking = why[np.isnan(column)].dropna().value_counts()
+                reason = ", ".join(f"{count} {what}" for what, count in lacking.items())
+                rows.append({**names, **spread, "ci_low": float(a), "ci_high": float(b), "reason": reason})
     return pd.DataFrame(rows)
 
 

@@ -11,6 +11,7 @@ from gazetune.errors import InputError
 from gazetune.maps import Points, densities, min_max
 from gazetune.priors import mean_training_map
 
+FEWEST_SHUFFLED = 2  # images, each of which has the map of another
 # positions of images within a split -> their target maps, 0..1
 Targets = Callable[[Int[np.ndarray, " batch"]], Float[Tensor, "batch height width"]]
 
@@ -21,7 +22,7 @@ def derangement(n: int, seed: int) -> Int[np.ndarray, " n"]:
     Drawn again until none is left in place (2.7 draws on average): the plain permutation of a seed leaves some
     images with their own map. Raises InputError for fewer than two, where there is none.
     """
-    if n < 2:
+    if n < FEWEST_SHUFFLED:
         raise InputError("The targets 'shuffled' need at least two images with fixations in each split.")
     generator = np.random.default_rng(seed)
     while True:
