@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head (the
 # mean of the patches' rows for a model that is not read at [CLS]); nothing. `read` is `mean` for who needs no more than
-# the map, the feature and the class scores: other rows of the last block may be missing, of its attention and tokens
+# the map, the feature and the class scores, and first derivatives: other rows of the last block may be missing, of its
+# attention and tokens
 Kept = Literal["mean", "read", "heads", "cls", "none"]
 # what an attention method reads of an output
 Given = Literal["attention", "activations"]

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, patch_rows
+from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, READ, patch_rows
 from gazetune.backbones.families import CLS_ALONE, HALF, IMAGENET, WORDS, class_names, family_of, normalised, pair
 from gazetune.backbones.last_block import cls_row_only, keys_and_values
 from gazetune.backbones.protocol import Given, Kept, Output
@@ -48,7 +48,7 @@ class VisionTransformer:
         rows = CLS_ROWS if self.reading == "cls" else patch_rows(self.prefix)
         self._keeps: dict[Kept, str] = {
             "mean": HEAD_MEAN,
-            "read": HEAD_MEAN,
+            "read": READ,
             "heads": EACH_HEAD,
             "cls": rows,
             "none": "sdpa",

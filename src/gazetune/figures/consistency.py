@@ -75,6 +75,9 @@ def draw_quartiles(quartiles: pd.DataFrame, look: Look) -> Figure:
 
 def _bars(panel: Axes, part: pd.DataFrame, first: str, look: Look) -> None:
     rivals = list(part["second"].unique())
+    if not rivals:  # no headroom, say, where maps are those of the people
+        panel.text(0.5, 0.5, "no values", transform=panel.transAxes, ha="center", va="center")
+        return
     width = 0.8 / len(rivals)
     for i, rival in enumerate(rivals):
         of, control = part[part["second"] == rival].sort_values("quartile"), rival in look.controls

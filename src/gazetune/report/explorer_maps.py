@@ -58,7 +58,7 @@ def stored_maps(run: Run, test: Prepared, rows: Int[np.ndarray, " shown"], keys:
     return {key: _stored(grids) for key, grids in found.items()}
 
 
-def _at(maps: Maps, index: Index, part: Index) -> Float[Tensor, "batch height width"]:
+def _at(maps: Maps, index: Index, part: Int[np.ndarray, " part"]) -> Float[Tensor, "part height width"]:
     return maps(index[part])
 
 
