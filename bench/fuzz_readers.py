@@ -44,7 +44,7 @@ from gazetune.loading import load_experiment
 from gazetune.maps import Human, grid_points
 from gazetune.parity.class_map import read_class_map
 from gazetune.report.published import published
-from gazetune.report.reproduce import tolerances
+from gazetune.report.tolerance import tolerances
 from gazetune.run import Run
 
 WIDTH, HEIGHT = 64, 48

@@ -217,7 +217,7 @@ def conclude(job: Job) -> None:
     how = {"palette": job.experiment.palette, "formats": job.experiment.figure_formats}
     job.run.stage("figures", shown | how, partial(write_figures, job.run, first, roles, look, job.metrics, sizes))
     _explore(job, scored, shown)
-    settings = job.experiment.model_dump(mode="json")
+    settings = job.experiment.model_dump(mode="json", exclude={"tracking"})  # no result depends on it
     done = sorted(set(job.run.stages()) - {"report"})
     page = {"figures": made_by(job, "figures"), "settings": settings, "stages": done}
     linked = {"explorer": job.run.file(EXPLORER).is_file()}
