@@ -300,7 +300,7 @@ def write_settings(folder: Path) -> None:
         "parity": {"imgs": {"kind": "folder", "path": "x", "severities": [1, 5]}},
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(experiment))
-    (folder / "tolerances.yaml").write_text(f"{published()[0].id}: {{abs: 0.01}}\n")
+    (folder / "tolerances.yaml").write_text(f"{published()[0].id}: {{value: 0.1, abs: 0.01}}\n")
     (folder / "salicon.yaml").write_text("edition: 2015\ngaze: samples\n")
     (folder / "README.md").write_text("---\nlicense: mit\ntags: [a, b]\n---\n# a model\n")
 

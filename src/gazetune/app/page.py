@@ -81,7 +81,11 @@ def _pictures(live: Live) -> dict[str, Any]:
         for image in study.images
     ]
     parts["study"] = gr.Dropdown(
-        choices, value=None, label="Test images of the run, with human data", visible=bool(choices), elem_id="gt-study"
+        choices,
+        value=None,
+        label="Test images of the run, with human data (type to find)",
+        visible=bool(choices),
+        elem_id="gt-study",
     )
     if not choices:
         gr.HTML(padding=False, value=show.note(f"No human scores here. {live.missing}"))
@@ -131,11 +135,14 @@ def _wire_pictures(live: Live, sessions: Sessions, uploads: Path, parts: Mapping
         # raw: Gradio would leave an empty file beside each; `_take` checks where the files lie instead
         event = drop.upload(take, drop, [drop, *changed], preprocess=False, api_visibility="private")
         _then_draw(live, sessions, parts, event, fresh=True)
+
+    def pick(chosen: str | None) -> tuple[Any, ...]:
+        # left without a choice, a box changes nothing: the picture that is shown stays
+        return (chosen, None, show.message("")) if chosen else (gr.skip(), gr.skip(), gr.skip())
+
     for name, other in (("photo", "study"), ("study", "photo")):
-        event = parts[name].input(
-            lambda chosen: (chosen or "", None, show.message("")), parts[name],
-            [parts["chosen"], parts[other], parts["said"]], api_visibility="private",
-        )  # fmt: skip
+        changed = [parts["chosen"], parts[other], parts["said"]]
+        event = parts[name].input(pick, parts[name], changed, api_visibility="private")
         _then_draw(live, sessions, parts, event, fresh=True)
 
 

@@ -108,7 +108,7 @@ def draw_examples(
             panel.set_xticks([])
             panel.set_yticks([])
             panel.spines[:].set_visible(False)
-        bars: dict[str, Any] = {"shrink": min(1.0, 2.4 / len(photos)), "aspect": 18, "pad": 0.02}
+        bars: dict[str, Any] = {"shrink": min(1.0, 2.4 / len(photos)), "aspect": 18, "pad": 0.05}
         if differences:
             figure.colorbar(moved, ax=panels[:, -1], label="difference", **bars)
         if maps:

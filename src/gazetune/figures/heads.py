@@ -105,7 +105,8 @@ def draw_heads(heads: pd.DataFrame, look: Look, mean_map: float | None = None) -
         rows = -(-len(wide) // ACROSS)
         bar = figure.colorbar(shown, ax=figure.axes, label="mean CC", fraction=0.05, shrink=1 / rows, anchor=(0, 1))
         if mean_map is not None:
-            bar.ax.axhline(mean_map, color="white", linewidth=2)
+            for colour, width in (("white", 3.0), ("black", 1.2)):  # also seen at the end of the scale
+                bar.ax.axhline(mean_map, color=colour, linewidth=width, clip_on=False)
     return figure
 
 
@@ -127,5 +128,5 @@ def _mark_best(panel: Axes, part: pd.DataFrame, label: str) -> None:
         return
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     corner = (float(column) + 0.5, float(row) - 0.5)  # the average over heads is the first column
-    panel.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.5, clip_on=False))
+    panel.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=1.5, clip_on=False, zorder=5))
     panel.set_title(f"{label}\nbest: layer {row + 1}, head {column + 1}, {np.nanmax(values):.2f}", fontsize=8)
