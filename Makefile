@@ -25,7 +25,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 check: $(VENV)/.test
 	$(BIN)/ruff check src tests scripts bench examples
