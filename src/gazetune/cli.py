@@ -13,10 +13,12 @@ import typer
 import yaml
 from rich.console import Console
 
+from gazetune import processes
 from gazetune.errors import GazetuneError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
+ALONE = ("app", "export", "fetch", "reproduce", "ls")  # what several processes cannot share
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
 
 app = typer.Typer(
@@ -412,7 +414,7 @@ def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
 def _show(
     summary: dict[str, Any] | None, as_json: bool, tables: Callable[[dict[str, Any], Console], None] | None = None
 ) -> None:
-    if summary is None:
+    if summary is None or not processes.is_main():
         return
     if as_json:
         typer.echo(json.dumps({k: v for k, v in summary.items() if not k.startswith("_")}, indent=1))
@@ -425,6 +427,8 @@ def _show(
 
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
+    if not processes.is_main() and ((sys.argv[1:2] and sys.argv[1] in ALONE) or "--dry-run" in sys.argv):
+        return
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -433,7 +437,12 @@ def main() -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        app()
+        try:
+            app()
+        except SystemExit as ended:
+            if not ended.code:
+                processes.leave()
+            raise
     except Interrupted as interruption:
         _say(str(interruption))
         sys.exit(130)
@@ -452,6 +461,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, GazetuneError):
         _say(str(error))
         return error.exit_code
+    if processes.is_loss(error):
+        _say(processes.LOST)
+        return 1
     if isinstance(error, OSError) and error.errno in FULL:
         _say(f"{error.strerror}: {error.filename or 'a file'}. What is saved is whole; make room, then --resume.")
         return 1
@@ -461,4 +473,5 @@ def _failed(error: Exception) -> int:
 def _say(message: str) -> None:
     if "--debug" in sys.argv:
         traceback.print_exc()
-    print(f"gazetune: {message}", file=sys.stderr)
+    if processes.is_first_to_say():
+        print(f"gazetune: {message}", file=sys.stderr, flush=True)
