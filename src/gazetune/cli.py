@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import signal
 import sys
 import traceback
@@ -18,6 +19,10 @@ from gazetune.errors import GazetuneError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
+STOPPED_TOO = (
+    "Stopped, by hand or because another process of this run ended (torchrun says which). Every finished stage is "
+    "saved; go on with --resume."
+)
 ALONE = ("app", "export", "fetch", "reproduce", "ls")  # what several processes cannot share
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
 
@@ -429,26 +434,27 @@ def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
     if not processes.is_main() and ((sys.argv[1:2] and sys.argv[1] in ALONE) or "--dry-run" in sys.argv):
         return
-    stopped: list[int] = []
+    several, stopped = processes.launched() > 1, list[int]()
+    if several:  # else each process warns of what is meant: a look for parameters that take no part in a step
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     def stop(number: int, _: object) -> None:
         stopped.append(number)
-        raise Interrupted(STOPPED)
+        raise Interrupted(STOPPED_TOO if several else STOPPED)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        try:
-            app()
-        except SystemExit as ended:
-            if not ended.code:
-                processes.leave()
-            raise
+        app()
+    except SystemExit as ended:
+        if not ended.code:
+            processes.leave()
+        raise
     except Interrupted as interruption:
         _say(str(interruption))
         sys.exit(130)
     except Exception as error:
         if stopped:  # a library on the way turned the interruption into an error of its own
-            _say(STOPPED)
+            _say(STOPPED_TOO if several else STOPPED)
             sys.exit(130)
         sys.exit(_failed(error))
     finally:

@@ -47,7 +47,7 @@ def averaging(model: nn.Module, ask: Ask) -> Ask:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    how = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    how = DistributedDataParallelKwargs(find_unused_parameters=True)
     # the model lies on its device already
     return Accelerator(kwargs_handlers=[how]).prepare_model(_Asked(model, ask), device_placement=False)
 
