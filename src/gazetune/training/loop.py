@@ -96,7 +96,7 @@ def tune(
             share, weight = share_of(index)
             keep.log(_step(optimiser, state, ask_together(share), weight))
             late = time.monotonic() - saved > settings.checkpoint_seconds
-            asked = processes.mean({"stop": stop.is_set(), "save": late})  # what one of them is asked for, all do
+            asked = processes.mean({"stop": float(stop.is_set()), "save": float(late)})  # what is asked of one, all do
             if is_due():
                 look()
             elif asked["stop"] or asked["save"]:
