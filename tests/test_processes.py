@@ -60,7 +60,7 @@ def test_two_processes_do_what_one_does(tmp_path, monkeypatch):
     for module in (extract, predict):
         monkeypatch.setattr(module, "SHARD", module.SHARD)  # put back after it was changed
     whole = shared_work.trained(50)
-    torch.save(whole.half, tmp_path / "state.pt")
+    torch.save(whole.middle, tmp_path / "state.pt")
     two = together(tmp_path, shared_work.__file__, tmp_path)
     beyond = shared_work.trained(3, **shared_work.BEYOND)
     shared_work.scored(tmp_path / "one")
@@ -68,21 +68,24 @@ def test_two_processes_do_what_one_does(tmp_path, monkeypatch):
     assert code == 0, said
     found = torch.load(tmp_path / "two.pt", weights_only=False)
     assert_same_curve(found["log"], whole.log, 50)
-    assert len(found["log"]) == len(whole.log) == 50 + 3  # every line once
+    assert len(found["log"]) == len(whole.log) == 50 + 4  # every line once
     assert_same_curve(found["beyond"], beyond.log, 3)
     # one process goes on from what two have left, and two from what one has
-    later = [line for line in whole.log if line["step"] > 25]
-    assert_same_curve(shared_work.trained(50, found["half"]).log, later, 50)
+    later = [line for line in whole.log if line["step"] > shared_work.BREAK]
+    assert_same_curve(shared_work.trained(50, found["middle"]).log, later, 50)
     assert_same_curve(found["goes_on"], later, 50)
     one, two = (torture.artefacts(tmp_path / name) for name in ("one", "two"))
     assert one == two and len(one) == 3 * 3 + 1
+    said_first = 0
     for rank in (0, 1):
         agreed = json.loads((tmp_path / f"agreed-{rank}.json").read_text())
         # within what is dealt out nothing is dealt out again
         assert agreed["dealt"] == [[item, item % 2, 1] for item in range(5)]
         assert (agreed["few"], agreed["none"], agreed["from_main"], agreed["mean"]) == (["only"], [], 0, {"rank": 0.5})
         assert agreed["on_main"] == (None if rank else "done")
+        said_first += agreed["first"] + agreed["second"]
         assert agreed["fails"] == agreed["main_fails"] == ["InputError", "three"]
+    assert said_first == 1
     by_fault = json.loads((tmp_path / "agreed-0.json").read_text())["by_fault"]
     assert by_fault == ["GazetuneError", "ZeroDivisionError: four"]
 
@@ -117,7 +120,7 @@ def test_what_cannot_be_shared_is_refused(monkeypatch):
     require_alone(moving)
     require_alone(others)
     monkeypatch.setattr(processes, "count", lambda: 2)
-    with pytest.raises(InputError, match="moving takes the statistics of a whole batch.* 2 processes"):
+    with pytest.raises(InputError, match=r"moving takes the statistics of a whole batch.* 2 processes"):
         require_alone(moving)
     with pytest.raises(InputError, match="distil_on is trained with one process, not 2"):
         require_alone(others)
@@ -176,7 +179,9 @@ def test_a_run_of_two_processes_leaves_the_files_of_one(monkeypatch, frozen):
     assert differ == {"provenance.json", "report.html"}  # the number of processes, the command
     (one,), (two,) = one["provenance.json"], two["provenance.json"]
     assert (one.pop("processes"), two.pop("processes")) == (1, 2)
-    assert {s: r["outputs"] for s, r in one["stages"].items()} == {s: r["outputs"] for s, r in two["stages"].items()}
+    for record in (one, two):
+        del record["stages"]["report"]  # it names its command
+    assert one == two
 
 
 @pytest.mark.slow
@@ -188,8 +193,7 @@ def test_an_error_of_all_is_said_once_and_they_exit_2(study):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_lost_process_ends_the_run_and_one_process_goes_on(monkeypatch, study, victim, capsys):
+def test_a_lost_process_ends_the_run_and_one_process_goes_on(monkeypatch, study, capsys):
     settings = [
         part for text in ("epochs=15", "evaluate_every=10", "lr=1e-5") for part in ("--set", f"training.{text}")
     ]
@@ -197,20 +201,18 @@ def test_a_lost_process_ends_the_run_and_one_process_goes_on(monkeypatch, study,
     while sum(line.get("split") == "train" for line in Run(study / "run").log_lines()) < 12:
         assert two.poll() is None
         time.sleep(0.02)
-    os.kill(process_of(two.pid, victim), signal.SIGKILL)
+    os.kill(process_of(two.pid, 0), signal.SIGKILL)  # the main one, which writes
     before = time.monotonic()
     code, _, said = ended(two, 60)
     assert code and time.monotonic() - before < 40
     assert said.count("gazetune: ") == 1 and "--resume" in said, said
     assert gazetune(monkeypatch, "train", study / "run", "--resume") == 0
     assert "going on from step" in capsys.readouterr().err
-    assert gazetune(monkeypatch, "train", study / "small.yaml", "--output", study / "whole", *settings) == 0
-    ours, whole = (list(Run(study / name).log_lines()) for name in ("run", "whole"))
-    assert len(ours) == len(whole)
+    trained = [(step, "train") for step in range(1, 31)]
+    looked = [(step, "validation") for step in (0, 10, 20, 30)]
     for key in ("after-s42", "shuffled-s42"):
-        pair = ([line for line in lines if line["model"] == key] for lines in (ours, whole))
-        for one, other in zip(*pair, strict=True):
-            assert (one["step"], one["split"]) == (other["step"], other["split"])
+        lines = [line for line in Run(study / "run").log_lines() if line["model"] == key]
+        assert sorted((line["step"], line["split"]) for line in lines) == sorted(trained + looked)  # each once
 
 
 def process_of(launcher, rank):
