@@ -99,7 +99,7 @@ def _predict(job: Job, name: str, entry: Entry, labelled: Labelled, settings: Cl
         workers(),
         skip_bad,
     )
-    job.run.stage(f"predict/{name}/{entry.key}", inputs | {"skip_bad": skip_bad}, work)
+    job.run.stage(f"predict/{name}/{entry.key}", inputs | {"skip_bad": skip_bad}, work, shared=True)
     return None
 
 

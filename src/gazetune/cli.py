@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import signal
 import sys
 import traceback
@@ -12,12 +13,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from gazetune import processes
 from gazetune.documents import read_yaml
 from gazetune.errors import GazetuneError, InputError, Interrupted
 from gazetune.folder import default_folder, refuse_if_busy
 from gazetune.progress import visible
 
 STOPPED = "Stopped. Every finished stage is saved; go on with --resume."
+STOPPED_TOO = (
+    "Stopped, by hand or because another process of this run ended (torchrun says which). Every finished stage is "
+    "saved; go on with --resume."
+)
+ALONE = ("app", "export", "fetch", "reproduce", "ls")  # what several processes cannot share
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # no room, or none for us
 
 app = typer.Typer(
@@ -420,7 +427,7 @@ def _folder(experiment: str, output: Path | None, seeds: str | None) -> Path:
 def _show(
     summary: dict[str, Any] | None, as_json: bool, tables: Callable[[dict[str, Any], Console], None] | None = None
 ) -> None:
-    if summary is None:
+    if summary is None or not processes.is_main():
         return
     if as_json:
         typer.echo(json.dumps({k: v for k, v in summary.items() if not k.startswith("_")}, indent=1))
@@ -433,21 +440,29 @@ def _show(
 
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
-    stopped: list[int] = []
+    if not processes.is_main() and ((sys.argv[1:2] and sys.argv[1] in ALONE) or "--dry-run" in sys.argv):
+        return
+    several, stopped = processes.launched() > 1, list[int]()
+    if several:  # else each process warns of what is meant: a look for parameters that take no part in a step
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     def stop(number: int, _: object) -> None:
         stopped.append(number)
-        raise Interrupted(STOPPED)
+        raise Interrupted(STOPPED_TOO if several else STOPPED)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         app()
+    except SystemExit as ended:
+        if not ended.code:
+            processes.leave()
+        raise
     except Interrupted as interruption:
         _say(str(interruption))
         sys.exit(130)
     except Exception as error:
         if stopped:  # a library on the way turned the interruption into an error of its own
-            _say(STOPPED)
+            _say(STOPPED_TOO if several else STOPPED)
             sys.exit(130)
         sys.exit(_failed(error))
     finally:
@@ -460,6 +475,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, GazetuneError):
         _say(str(error))
         return error.exit_code
+    if processes.is_loss(error):
+        _say(processes.LOST)
+        return 1
     if isinstance(error, OSError) and error.errno in FULL:
         _say(f"{error.strerror}: {error.filename or 'a file'}. What is saved is whole; make room, then --resume.")
         return 1
@@ -469,4 +487,5 @@ def _failed(error: Exception) -> int:
 def _say(message: str) -> None:
     if "--debug" in sys.argv:
         traceback.print_exc()
-    print(visible(f"gazetune: {message}"), file=sys.stderr)
+    if processes.is_first_to_say():
+        print(visible(f"gazetune: {message}"), file=sys.stderr, flush=True)

@@ -7,19 +7,21 @@ the areas say something only beside those of other maps, above all of a random o
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Float64, Int, UInt8
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from gazetune import processes
 from gazetune.backbones import Backbone, Output
 from gazetune.maps import blur, is_constant
-from gazetune.progress import track
+from gazetune.progress import track_all
 from gazetune.training.precision import autocast
 from gazetune.training.settings import Precision
 
@@ -162,20 +164,21 @@ def faithfulness(
     `images(start, stop)` gives the pixels of some images, on the model's device. NaN for a constant map, which puts the
     cells in no order.
     """
-    areas = np.full((len(grids), 2), np.nan)
+    areas = np.full((len(grids), len(AREAS)), np.nan)
     usable = np.flatnonzero(~(is_constant(grids) | grids.isnan().flatten(1).any(dim=1)).numpy())
     counts = counts_at(settings.steps, grids[0].numel())
-    for index in track(_groups(usable), what, total=-(-len(usable) // GROUP)):
+
+    def of_group(index: Int[np.ndarray, " group"]) -> Float64[np.ndarray, "group 2"]:
         photos = torch.cat([images(i, i + 1) for i in index.tolist()])
         both = curves(backbone, photos, grids[torch.from_numpy(index)], settings, batch_size)
-        areas[index] = torch.stack([area(curve.double(), counts) for curve in both], dim=1).numpy()
+        return torch.stack([area(curve.double(), counts) for curve in both], dim=1).numpy()
+
+    groups = [usable[start : start + GROUP] for start in range(0, len(usable), GROUP)]
+    for index, found in zip(groups, processes.dealt(of_group, groups, partial(track_all, what=what)), strict=True):
+        areas[index] = found
     table = pd.DataFrame(areas, columns=list(AREAS))
     reason = pd.Series("constant map", index=table.index, dtype="str").mask(table.index.isin(usable))
     return table.assign(reason=reason)
-
-
-def _groups(index: Int[np.ndarray, " image"]) -> Iterator[Int[np.ndarray, " group"]]:
-    return (index[start : start + GROUP] for start in range(0, len(index), GROUP))
 
 
 def random_order(n: int, grid: tuple[int, int]) -> Grids:

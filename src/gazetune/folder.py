@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gazetune import processes
 from gazetune.errors import GazetuneError, InputError
 
 
@@ -44,7 +45,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def refuse_if_busy(folder: Path) -> None:
-    """Raises InputError if another living process holds the run directory."""
-    if (folder / ".lock").is_file():
+    """Raises InputError if another living process holds the run directory.
+
+    Of several processes of one run none asks: the main one may hold it by then.
+    """
+    if processes.launched() == 1 and (folder / ".lock").is_file():
         with locked(folder):
             pass

@@ -1,8 +1,10 @@
 """The stage that scores every head of every layer, and which of its tables are of the models as they are now."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from gazetune import processes
 from gazetune.backbones import weights_hash
 from gazetune.data.decoded import batch_of
 from gazetune.errors import InputError
@@ -26,7 +28,7 @@ def attend_heads(job: Job, name: str) -> None:
         def work(weights: str = weights, entry: Entry = entry) -> list[str]:
             return _write_scores(job, name, entry, weights)
 
-        job.run.stage(f"heads/{name}/{entry.key}", _inputs(job, name, entry, weights), work)
+        job.run.stage(f"heads/{name}/{entry.key}", _inputs(job, name, entry, weights), work, shared=True)
 
 
 def head_tables(job: Job, datasets: Iterable[str]) -> dict[str, str]:
@@ -75,7 +77,8 @@ def _write_scores(job: Job, name: str, entry: Entry, weights: str) -> list[str]:
     table = head_table(scores)
     for place, (column, value) in enumerate((("dataset", name), ("model", entry.name), ("seed", entry.seed))):
         table.insert(place, column, value)
-    return [job.run.write_table(f"scores/{name}-heads-{entry.key}", table.astype({"seed": "Int64"}))]
+    table = table.astype({"seed": "Int64"})
+    return [processes.from_main(partial(job.run.write_table, f"scores/{name}-heads-{entry.key}", table))]
 
 
 def _is_current(job: Job, name: str, entry: Entry) -> bool:

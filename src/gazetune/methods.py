@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.attention import METHODS, fitting
 from gazetune.attention.extract import read_maps, write_maps
 from gazetune.backbones import weights_hash
@@ -104,7 +105,7 @@ def _extract(job: Job, name: str, entry: Entry, method: str) -> str:
         size = job.experiment.batch_size
         return write_maps(job.run, folder, fingerprint(inputs), backbone, pixels, rows, METHODS[method], size, classes)
 
-    job.run.stage(folder, inputs, work)
+    job.run.stage(folder, inputs, work, shared=True)
     return folder
 
 
@@ -133,9 +134,9 @@ def _ask(job: Job, name: str, entry: Entry, method: str, folder: str | None) -> 
         what = f"deletion and insertion {entry.key} {method}"
         found = faithfulness(backbone, images, maps[asked], settings, job.experiment.batch_size, what)
         found.insert(0, "image", data.table["image"].to_numpy()[rows])
-        return [job.run.write_table(file, found)]
+        return [processes.from_main(partial(job.run.write_table, file, found))]
 
-    job.run.stage(_areas_stage(name, entry.key, method), inputs, work)
+    job.run.stage(_areas_stage(name, entry.key, method), inputs, work, shared=True)
 
 
 def _say_how_long(job: Job, name: str, entries: Mapping[str, Entry], maps: Maps) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gazetune import processes
 from gazetune.attention import METHODS
 from gazetune.attention.extract import write_maps
 from gazetune.attention.ready import find_maps, write_ready
@@ -90,7 +91,7 @@ def attend(job: Job, name: str) -> None:
         if entry.model.maps is None:
             _extract(job, data, entry)
         else:
-            _take_in(job, data, entry, entry.model.maps)
+            processes.on_main(partial(_take_in, job, data, entry, entry.model.maps))
     attend_heads(job, name)
 
 
@@ -111,7 +112,7 @@ def _extract(job: Job, data: Prepared, entry: Entry) -> None:
         classes = classes_of(job, entry, data, rows, backbone)
         return write_maps(job.run, folder, fingerprint(inputs), backbone, pixels, rows, method, batch_size, classes)
 
-    job.run.stage(f"attention/{data.name}/{entry.key}", inputs, work)
+    job.run.stage(f"attention/{data.name}/{entry.key}", inputs, work, shared=True)
 
 
 def _take_in(job: Job, data: Prepared, entry: Entry, source: str) -> None:

@@ -2,19 +2,22 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gazetune import processes
 
 T = TypeVar("T")
 LINE_EVERY_SECONDS = 15.0
 
 
 def say(message: str) -> None:
-    """One line to stderr, for the person who waits."""
-    print(visible(message), file=sys.stderr, flush=True)
+    """One line to stderr, for the person who waits; of several processes, the main one speaks."""
+    if processes.is_main():
+        print(visible(message), file=sys.stderr, flush=True)
 
 
 def visible(message: str) -> str:
@@ -29,6 +32,9 @@ def track(items: Iterable[T], what: str, total: int, done: int = 0, note: list[s
         items: what is still to be done. total: all of it, in the same unit. done: how much was done before (resume).
         note: a list whose last entry is shown beside the progress, such as the current loss.
     """
+    if not processes.is_main():
+        yield from items
+        return
     if not sys.stderr.isatty():
         yield from _plain(items, what, total, done, note)
         return
@@ -38,6 +44,11 @@ def track(items: Iterable[T], what: str, total: int, done: int = 0, note: list[s
         for item in items:
             yield item
             bar.update(task, advance=1, note=note[-1] if note else "")
+
+
+def track_all(items: Sequence[T], what: str) -> Iterator[T]:
+    """All of the items, with progress shown while they are worked through."""
+    return track(items, what, total=len(items))
 
 
 def _plain(items: Iterable[T], what: str, total: int, done: int, note: list[str] | None) -> Iterator[T]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from gazetune import processes
+
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas", "pillow", "matplotlib")
 
 
@@ -29,6 +31,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "device": device.type,
+        "processes": processes.launched(),
         "host": {
             "system": platform.platform(),
             "device": kind,

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.documents import short
 from gazetune.errors import InputError
 from gazetune.files import move, not_written, sha256_file, write_whole
@@ -231,7 +232,9 @@ class Run:
 
     # stages -----------------------------------------------------------------------------------------------------
 
-    def stage(self, name: str, inputs: Mapping[str, Json], work: Callable[[], Iterable[str]]) -> None:
+    def stage(
+        self, name: str, inputs: Mapping[str, Json], work: Callable[[], Iterable[str]], shared: bool = False
+    ) -> None:
         """Do a stage of work unless it was done on the same inputs and what it wrote is still whole.
 
         What it wrote the last time and not now is removed, unless another stage wrote it: a table of other settings
@@ -240,10 +243,10 @@ class Run:
         Args:
             name: of the stage, as in provenance.json. inputs: everything that its result depends on, as JSON.
             work: does it and returns the names of the files it wrote.
+            shared: whether all processes do it, each its part; else the main one does and the others wait.
         """
-        record = self.record()
         wanted = plain(inputs)
-        reason = self._why_again(name, record["stages"].get(name), wanted)
+        reason = processes.from_main(lambda: self._why_again(name, self.stages().get(name), wanted))
         again, self._passed = name in self._passed, self._passed | {name}
         if reason is None:
             if not again:  # several stages may ask for the same one
@@ -252,9 +255,13 @@ class Run:
         if reason:
             say(f"{name}: done again, because {reason}")
         start = time.monotonic()
-        outputs = {output: sha256_file(self.file(output)) for output in work()}
+        written = work() if shared else processes.on_main(lambda: list(work()))
+        processes.on_main(lambda: self._record(name, wanted, written or (), start))
+
+    def _record(self, name: str, inputs: dict[str, Json], written: Iterable[str], start: float) -> None:
+        outputs = {output: sha256_file(self.file(output)) for output in written}
         record = self.record()
-        entry = {"inputs": wanted, "outputs": outputs, "seconds": round(time.monotonic() - start, 2)}
+        entry = {"inputs": inputs, "outputs": outputs, "seconds": round(time.monotonic() - start, 2)}
         before = record["stages"].get(name, {"outputs": {}})["outputs"]
         record["stages"][name] = entry
         for left in set(before).difference(*(stage["outputs"] for stage in record["stages"].values())):
@@ -273,11 +280,18 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process (see folder.locked), and sweep away what a killed run had half written."""
-        with locked(self.path):
-            for leftover in self.path.rglob(".*.part"):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        """Hold the run for this process (see folder.locked), and sweep away what a killed run had half written.
+
+        Of several processes the main one holds it for all.
+        """
+        with ExitStack() as held:
+            processes.on_main(lambda: self._hold(held))
             yield
+
+    def _hold(self, held: ExitStack) -> None:
+        held.enter_context(locked(self.path))
+        for leftover in self.path.rglob(".*.part"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def verify(self, stage: str) -> None:
         """Raises InputError naming a file of a finished stage that is missing or no longer what it was."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.experiment import Entry
 from gazetune.job import Job
 from gazetune.run import SUMMARY
@@ -19,7 +20,7 @@ def followed(job: Job, entry: Entry, keep: Keeper) -> Iterator[Keeper]:
 
     They are opened once the log is rewound to the state that the training goes on from.
     """
-    if not job.experiment.tracking:
+    if not job.experiment.tracking or not processes.is_main():
         yield keep
         return
     tracked = _tracked(job, entry)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from gazetune import processes
 from gazetune.attention import METHODS
 from gazetune.backbones import weights_hash
 from gazetune.beside import about_judge, judge, made_ready, preserve_with
@@ -19,6 +20,7 @@ from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
 from gazetune.training.loss import Part, teacher_features
 from gazetune.training.preservation import require_terms
+from gazetune.training.shares import require_alone
 from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
@@ -34,6 +36,7 @@ def train(job: Job) -> None:
         _targets(job, entry, data)
         prepare_classes(job, entry, data)
         settings = job.experiment.training_of(entry.model)
+        require_alone(settings)
         if settings.lambda_logits or settings.lambda_tokens:
             require_terms(on_device(job, entry.model.start), settings, entry.model.start)
     beside = {entry.key: made_ready(job, entry) for entry in learning}
@@ -51,8 +54,9 @@ def train(job: Job) -> None:
         }  # not the version: a training of hours is not done again because the tool is newer
         inputs |= {name: made_by(job, stage) for name, stage in beside[entry.key].items()}
         work = partial(_train_one, job, entry, data, teachers[weights], beside[entry.key], fingerprint(inputs))
-        job.run.stage(f"train/{entry.key}", inputs, work)
-        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
+        job.run.stage(f"train/{entry.key}", inputs, work, shared=True)
+        if processes.is_main():  # done and recorded: nothing left to go on from
+            job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
 
 
 def require_images(data: Prepared, split: SplitName) -> None:
@@ -97,9 +101,10 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
         teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
         rows = {str(split): data.rows(split) for split in SPLITS}
         features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
-        return [job.run.write_tensors(file, features)]
+        processes.on_main(lambda: job.run.write_tensors(file, features))
+        return [file]
 
-    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work)
+    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work, shared=True)
     return file
 
 
@@ -125,4 +130,4 @@ def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, beside: dic
         about["accuracy_on"] = about_judge(job, beside["accuracy_on"]) | {"max_loss": settings.max_accuracy_loss}
     folder = f"checkpoints/{entry.key}"
     best = [f"{folder}/best/{p.name}" for p in sorted(job.run.file(f"{folder}/best").iterdir())]
-    return [*best, job.run.write_json(f"{folder}/training.json", {**asdict(state), **about})]
+    return [*best, processes.from_main(partial(job.run.write_json, f"{folder}/training.json", asdict(state) | about))]

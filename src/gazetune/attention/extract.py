@@ -1,6 +1,7 @@
 """The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.attention import METHODS, Method, require_fit
 from gazetune.backbones import Backbone
 from gazetune.data.decoded import Pixels, batch_of
@@ -34,15 +36,17 @@ def forward(
     `images(start, stop)` gives the pixels of a batch. `classes` are those that a method made of gradients explains;
     without them, each image's own prediction.
     """
-    grids, logits = [], []
-    for start in range(0, n, batch_size):
+
+    def batch(start: int) -> tuple[Tensor, Tensor | None]:
         stop = min(start + batch_size, n)
         output = method.forward(backbone, images(start, stop))
         part = None if classes is None else classes[start:stop]
-        grids.append(method.of(output, part).detach().float().cpu())
-        if output.logits is not None:
-            logits.append(output.logits.detach().float().cpu())
-    return {"grid": torch.cat(grids)} | ({"logits": torch.cat(logits)} if logits else {})
+        logits = None if output.logits is None else output.logits.detach().float().cpu()
+        return method.of(output, part).detach().float().cpu(), logits
+
+    found = processes.dealt(batch, range(0, n, batch_size))
+    logits = [answers for _, answers in found if answers is not None]
+    return {"grid": torch.cat([grid for grid, _ in found])} | ({"logits": torch.cat(logits)} if logits else {})
 
 
 def photos_of(stimuli: Stimuli, size: tuple[int, int]) -> Callable[[int, int], UInt8[Tensor, "batch 3 h w"]]:
@@ -77,6 +81,7 @@ def write_maps(
 ) -> list[str]:  # fmt: skip
     """Attention grids (and logits) of these images as shards in `folder`; a whole shard of the same inputs is kept.
 
+    Several processes share out the batches of each shard; the main one writes.
     `classes`: of each of the rows, what a method made of gradients explains; None: the model's own predictions.
     """
     device = next(backbone.model.parameters()).device
@@ -85,7 +90,7 @@ def write_maps(
     for number, start in track(enumerate(starts), f"attention {folder.split('/')[-1]}", total=len(starts)):
         name, part = f"{folder}/{number:05d}.safetensors", rows[start : start + SHARD]
         written.append(name)
-        if run.is_whole(name, inputs):
+        if processes.from_main(partial(run.is_whole, name, inputs)):
             continue
 
         def images(first: int, stop: int, part: Int[np.ndarray, " image"] = part) -> UInt8[Tensor, "batch 3 h w"]:
@@ -94,8 +99,8 @@ def write_maps(
         with torch.no_grad():
             explained = None if classes is None else classes[start : start + SHARD]
             found = forward(backbone, images, len(part), method, batch_size, explained)
-        run.write_tensors(name, found, inputs=inputs, classes=backbone.classes)
-    sweep(run, folder, written)
+        processes.on_main(partial(run.write_tensors, name, found, inputs=inputs, classes=backbone.classes))
+    processes.on_main(partial(sweep, run, folder, written))
     return written
 
 

@@ -1,18 +1,20 @@
 """Models of a run on its own or other images: `score`, `biases`, `parity`."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gazetune import pipeline
+from gazetune import pipeline, processes
 from gazetune.classify import classify
 from gazetune.code import allow
 from gazetune.commands.settings import grouped, of_models, of_run, with_methods, with_palette
-from gazetune.commands.stages import make_job, summary_of
+from gazetune.commands.stages import evaluate_on, make_job, summary_of
+from gazetune.data import Stimuli
 from gazetune.data.labelled import Labelled
 from gazetune.data.sources import LABELLED
 from gazetune.errors import InputError
-from gazetune.experiment import Experiment
+from gazetune.experiment import Experiment, Source
 from gazetune.job import is_prepared
 from gazetune.loading import (
     labelled_sets,
@@ -21,7 +23,6 @@ from gazetune.loading import (
     other_data,
     other_source,
 )
-from gazetune.methods import compare_methods
 from gazetune.parity.corruptions import not_run
 from gazetune.parity.settings import Classification
 from gazetune.run import CONFIG, Run
@@ -66,20 +67,26 @@ def score_run(
     taken = [name for name in sources if f"parity/{name}" in run.stages()]
     if taken:
         raise InputError(f"'{taken[0]}' is a set of labelled images of this run. Name the data READER:NAME=PATH.")
-    others = [other_data(name, source, experiment, by or ()) for name, source in sources.items()]
-    with run.locked():
+
+    def prepare(others: list[Stimuli]) -> None:
         if not is_prepared(job, job.main) or (by and not others) or (objects and not others):
             own = experiment.study if others else grouped(experiment, by or ()).study
             pipeline.prepare(job, load_data(own, experiment.skip_bad))
         for stimuli in others:
             pipeline.prepare(job, stimuli, whole=True)
-        for name in [stimuli.name for stimuli in others] or [job.main]:
-            pipeline.attend(job, name)
-            pipeline.score(job, name)
-            compare_methods(job, name)
-            pipeline.look_for_biases(job, name)
-        pipeline.conclude(job)
+
+    read = partial(_other_data, sources, experiment, by or ())
+    others = processes.on_main(read) or []  # what is read is for the main process
+    with run.locked():
+        processes.on_main(partial(prepare, others))
+        for name in list(sources) or [job.main]:
+            evaluate_on(job, name)
+        processes.on_main(partial(pipeline.conclude, job))
     return summary_of(job)
+
+
+def _other_data(sources: Mapping[str, Source], experiment: Experiment, by: Sequence[str]) -> list[Stimuli]:
+    return [other_data(name, source, experiment, by) for name, source in sources.items()]
 
 
 def classify_images(
@@ -147,10 +154,10 @@ def classify_images(
         return None
     with run.locked():
         if path is None:
-            pipeline.begin(job)
+            processes.on_main(partial(pipeline.begin, job))
         for name, settings in sets.items():
             classify(job, name, loaded[name], settings)
-        pipeline.conclude(job)
+        processes.on_main(partial(pipeline.conclude, job))
     return summary_of(job)
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gazetune import pipeline
+from gazetune import pipeline, processes
 from gazetune.classify import classify
 from gazetune.code import code_named, run_code
 from gazetune.data import Stimuli
@@ -40,23 +40,61 @@ def execute(
     if dry_run:
         print_plan(experiment, run, partial(load_data, skip_bad=experiment.skip_bad))
         return None
+    processes.join(pick_device(device))
+    processes.on_main(partial(_refuse_to_replace, experiment, run, resume))
+    labelled = _labelled(experiment)
+    if experiment.data is None:
+        job = make_job(experiment, run, device, allow_code)
+        with run.locked():
+            processes.on_main(partial(pipeline.begin, job))
+            _classify_and_conclude(job, labelled)
+        return summary_of(job)
+    others = processes.on_main(partial(_others, experiment, train_only)) or []  # what is read is for the main one
+    stimuli = processes.on_main(partial(_study, experiment, resume, regrouped))
+    job = make_job(experiment, run, device, allow_code)
+    processes.on_main(partial(_require_data, job, stimuli))
+    with run.locked():
+        processes.on_main(partial(_begin, job, stimuli))
+        pipeline.train(job)
+        if train_only:
+            return None
+        processes.on_main(partial(_prepare_others, job, others))
+        for name in [job.main, *experiment.score_on]:
+            evaluate_on(job, name)
+        _classify_and_conclude(job, labelled)
+    return summary_of(job)
+
+
+def evaluate_on(job: Job, name: str) -> None:
+    """Every model on the test images of a data set: maps by all processes, the rest by the main one."""
+    pipeline.attend(job, name)
+    processes.on_main(partial(pipeline.score, job, name))
+    compare_methods(job, name)
+    processes.on_main(partial(pipeline.look_for_biases, job, name))
+
+
+def _classify_and_conclude(job: Job, labelled: dict[str, Labelled]) -> None:
+    for name, images in labelled.items():
+        classify(job, name, images, job.experiment.parity[name])
+    processes.on_main(partial(pipeline.conclude, job))
+    processes.on_main(partial(track_results, job))
+
+
+def _refuse_to_replace(experiment: Experiment, run: Run, resume: bool) -> None:
     if run.file(CONFIG).is_file() and run.stages() and not resume:
         raise InputError(
             f"'{run.path}' already holds a run. Go on with it by adding --resume to this command (with the settings it "
             f"has: gazetune run {run.path} --resume), or choose another --output."
         )
     require_trackers(run, experiment.tracking)
-    labelled = _labelled(experiment)
-    others = [] if train_only else [other_data(n, source, experiment) for n, source in experiment.score_on.items()]
-    if experiment.data is None:
-        job = make_job(experiment, run, device, allow_code)
-        with run.locked():
-            pipeline.begin(job)
-            for name, images in labelled.items():
-                classify(job, name, images, experiment.parity[name])
-            pipeline.conclude(job)
-            track_results(job)
-        return summary_of(job)
+
+
+def _others(experiment: Experiment, train_only: bool) -> list[Stimuli]:
+    return [] if train_only else [other_data(n, source, experiment) for n, source in experiment.score_on.items()]
+
+
+def _study(experiment: Experiment, resume: bool, regrouped: bool) -> Stimuli | None:
+    """The experiment's own data, if they are there. Raises InputError if they cannot be used."""
     load = _load_if_there if resume and not regrouped else load_data
     stimuli = load(experiment.study, experiment.skip_bad)
     if stimuli is not None:
@@ -67,28 +105,25 @@ def execute(
         wrong = [] if resume else wrong_maps(experiment, stimuli)
         if wrong:
             raise InputError(wrong[0])
-    job = make_job(experiment, run, device, allow_code)
+    return stimuli
+
+
+def _require_data(job: Job, stimuli: Stimuli | None) -> None:
     if stimuli is None and not is_prepared(job, job.main):
-        raise InputError(f"The data of the run are not there, and '{run.path}' does not hold them whole. Give --data.")
-    with run.locked():
-        pipeline.begin(job)
-        if stimuli is not None:
-            pipeline.prepare(job, stimuli)
-        pipeline.train(job)
-        if train_only:
-            return None
-        for other in others:
-            pipeline.prepare(job, other, whole=True)
-        for name in [job.main, *(other.name for other in others)]:
-            pipeline.attend(job, name)
-            pipeline.score(job, name)
-            compare_methods(job, name)
-            pipeline.look_for_biases(job, name)
-        for name, images in labelled.items():
-            classify(job, name, images, experiment.parity[name])
-        pipeline.conclude(job)
-        track_results(job)
-    return summary_of(job)
+        raise InputError(
+            f"The data of the run are not there, and '{job.run.path}' does not hold them whole. Give --data."
+        )
+
+
+def _begin(job: Job, stimuli: Stimuli | None) -> None:
+    pipeline.begin(job)
+    if stimuli is not None:
+        pipeline.prepare(job, stimuli)
+
+
+def _prepare_others(job: Job, others: list[Stimuli]) -> None:
+    for other in others:
+        pipeline.prepare(job, other, whole=True)
 
 
 def _labelled(experiment: Experiment) -> dict[str, Labelled]:
@@ -106,7 +141,8 @@ def make_job(experiment: Experiment, run: Run, device: str, allow_code: bool) ->
     for start in dict.fromkeys(model.weights or "" for model in experiment.models.values()):
         named = code_named(start)
         code |= {} if named is None else {start: run_code(named, "model")[1]}
-    return Job(experiment, run, pick_device(device), metrics, code, input_sizes(experiment))
+    own = processes.join(pick_device(device))
+    return Job(experiment, run, own, metrics, code, input_sizes(experiment))
 
 
 def _load_if_there(data: Data, skip_bad: bool) -> Stimuli | None:

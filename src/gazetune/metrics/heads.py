@@ -7,6 +7,7 @@ times fewer cells than the map. Sums run in float64.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,14 @@ from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gazetune import processes
 from gazetune.attention.extract import photos_of
 from gazetune.backbones import Backbone
 from gazetune.data.stimuli import Stimuli
 from gazetune.errors import InputError
 from gazetune.maps import CONSTANT, MAP_SIZE, Human, Points, counts, grid_points, is_constant, smoothed
 from gazetune.metrics.score import Index
-from gazetune.progress import track
+from gazetune.progress import track_all
 from gazetune.run import Run
 
 NAMES = ("cc", "nss")
@@ -99,9 +101,8 @@ def head_scores(
     """
     if not backbone.heads:
         raise InputError("This model has no attention heads, so there is none to compare. Give a transformer.")
-    scores = []
-    starts = range(0, len(points), batch_size)
-    for start in track(starts, what, total=len(starts)):
+
+    def batch(start: int) -> Float64[np.ndarray, "batch layer head 2"]:
         index = np.arange(start, min(start + batch_size, len(points)))
         with torch.no_grad():
             output = backbone(images(start, start + len(index)), attention="cls")
@@ -109,8 +110,10 @@ def head_scores(
         rows = torch.cat([rows.mean(dim=2, keepdim=True), rows], dim=2)
         grids = rows.view(len(index), -1, *output.grid)
         found = grid_scores(grids, *human_on_grid(points, index, output.grid), points.size)
-        scores.append(found.view(*rows.shape[:3], len(NAMES)).numpy())
-    return np.concatenate(scores)
+        return found.view(*rows.shape[:3], len(NAMES)).numpy()
+
+    starts = range(0, len(points), batch_size)
+    return np.concatenate(processes.dealt(batch, starts, partial(track_all, what=what)))
 
 
 def head_table(scores: Float64[np.ndarray, "image layer head 2"]) -> pd.DataFrame:

@@ -1,6 +1,9 @@
 """What a classifier says of each image, and how often it is right; in a run, shard by shard on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.backbones import Backbone
 from gazetune.parity.views import Batch, View, batches_of
 from gazetune.progress import track
@@ -63,38 +67,50 @@ def write_answers(
 
     A shard holds of the views that are there `place` (which they are) and `border_px`; and top1, correct, correct_top5
     and p_true, or `representation` [there, dim] of a model without a head. Its header says why views are missing.
+    Several processes share out the batches of each shard; the main one writes.
 
     Args:
         right: the places among the model's logits that are right for each view, filled up with -1; None without a head.
         skip_bad: whether a shard in which views are missing may be kept.
     """
     starts = {f"{folder}/{number:05d}.safetensors": start for number, start in enumerate(range(0, n, SHARD))}
-    missing = {name: start for name, start in starts.items() if not _is_done(run, name, inputs, skip_bad)}
+    missing = processes.from_main(
+        lambda: {name: start for name, start in starts.items() if not _is_done(run, name, inputs, skip_bad)}
+    )
     parts = [
         (name, range(first, min(first + batch_size, start + SHARD, n)))
         for name, start in missing.items()
         for first in range(start, min(start + SHARD, n), batch_size)
     ]
+    parts = parts[processes.rank() :: processes.count()] if processes.count() > 1 else parts
     batches = batches_of(view, [places for _, places in parts], backbone.image_size, workers)
-    total = sum(-(-min(SHARD, n - start) // batch_size) for start in starts.values())
-    found: list[dict[str, Tensor]] = []
-    reasons: dict[str, str] = {}
-    shown = track(zip(parts, batches, strict=True), f"predictions {folder.split('/')[-1]}", total, total - len(parts))
-    for (name, places), batch in shown:
-        answers, lost = _answer(backbone, batch, right)
-        found.append(answers)
-        reasons |= lost
-        if places.stop == min(starts[name] + SHARD, n):
-            tensors = {key: torch.cat([part[key] for part in found]) for key in found[0]}
-            run.write_tensors(name, tensors, inputs=inputs, reasons=reasons)
-            found, reasons = [], {}
-    for leftover in {p.name for p in run.file(folder).glob("*.safetensors")} - {Path(name).name for name in starts}:
-        run.file(f"{folder}/{leftover}").unlink()
+    kept = sum(-(-min(SHARD, n - start) // batch_size) for name, start in starts.items() if name not in missing)
+    shown = track(batches, f"predictions {folder.split('/')[-1]}", kept + len(parts), kept)
+    for shard in missing:
+        own = islice(shown, sum(name == shard for name, _ in parts))
+        found = list(chain.from_iterable(processes.together(partial(_answers, backbone, own, right))))
+        found.sort(key=itemgetter(0))
+        tensors = {key: torch.cat([answers[key] for _, answers, _ in found]) for key in found[0][1]}
+        reasons = dict(chain.from_iterable(lost.items() for _, _, lost in found))
+        processes.on_main(partial(run.write_tensors, shard, tensors, inputs=inputs, reasons=reasons))
+    processes.on_main(partial(_sweep, run, folder, starts))
     return list(starts)
+
+
+def _sweep(run: Run, folder: str, names: Iterable[str]) -> None:
+    for leftover in {p.name for p in run.file(folder).glob("*.safetensors")} - {Path(name).name for name in names}:
+        run.file(f"{folder}/{leftover}").unlink()
 
 
 def _is_done(run: Run, name: str, inputs: str, skip_bad: bool) -> bool:
     return run.is_whole(name, inputs) and (skip_bad or not run.about(name)["reasons"])
+
+
+def _answers(
+    backbone: Backbone, batches: Iterable[Batch], right: Int[np.ndarray, "view answer"] | None
+) -> list[tuple[int, dict[str, Tensor], dict[str, str]]]:
+    """Of each batch the place of its first view, and what `_answer` says of it."""
+    return [(int(batch.places[0]), *_answer(backbone, batch, right)) for batch in batches]
 
 
 def _answer(

@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.backbones import Backbone, Output
 from gazetune.data.decoded import Pixels, batch_of
 from gazetune.errors import InputError, Interrupted
-from gazetune.progress import track
+from gazetune.progress import track_all
 
 FOLDS, C, MAX_ITER = 5, 0.01, 5000  # the rule of the linear probe
 
@@ -80,14 +82,15 @@ def asked(
     Raises Interrupted if asked to stop.
     """
     device = next(backbone.model.parameters()).device
-    found = []
-    starts = range(0, len(rows), batch_size)
-    for start in track(starts, "accuracy", total=len(starts)):
+
+    def scores(start: int) -> Float[Tensor, "batch classes"]:
         if stop is not None and stop.is_set():
             raise Interrupted("Stopped while accuracy was measured; everything is saved. Go on with --resume.")
         index = np.arange(start, min(start + batch_size, len(rows)))
-        found.append(answer(backbone(batch_of(pixels, rows[index], device)), index).float().cpu())
-    return torch.cat(found)
+        return answer(backbone(batch_of(pixels, rows[index], device)), index).float().cpu()
+
+    starts = range(0, len(rows), batch_size)
+    return torch.cat(processes.dealt(scores, starts, partial(track_all, what="accuracy")))
 
 
 def logits_of(output: Output, index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch classes"]:

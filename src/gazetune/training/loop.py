@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from gazetune import processes
 from gazetune.attention import Method
 from gazetune.backbones import Backbone
 from gazetune.errors import GazetuneError, Interrupted
@@ -21,6 +22,7 @@ from gazetune.training.objective import Loss
 from gazetune.training.precision import resolved_precision
 from gazetune.training.preservation import Preserve, others_at
 from gazetune.training.settings import Training
+from gazetune.training.shares import averaging, by_main, share_of
 from gazetune.training.state import Keeper, State, restore, tensors_of
 
 __all__ = ["Keeper", "Part", "State", "order_of", "resolved_precision", "tune"]
@@ -51,17 +53,23 @@ def tune(
     row did not lower the validation loss by `min_improvement`. The best weights are those of the lowest validation
     loss; with `accuracy`, of the lowest among the evaluations that lose at most `max_accuracy_loss` points of it.
     A stop by Ctrl-C or SIGTERM saves the state and raises Interrupted; a state found by `keep` is gone on from.
-    Statistics of batch norms that move do so in the steps; every evaluation uses the running ones.
+    Statistics of batch norms that move do so in the steps; every evaluation uses the running ones. Several processes
+    take a share of each batch: batch_size is that of all together.
     """
     learnable = student.learnable()
     for name, parameter in student.model.named_parameters():
         parameter.requires_grad_(name in learnable)
     optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay)
-    norms = moving_norms(student, settings)
+    norms, keep = moving_norms(student, settings), by_main(keep)
     statistics = statistics_of(norms)
     state = restore(learnable, optimiser, statistics, keep) or State()
     last = settings.steps(len(train.rows))
     note: list[str] = []
+
+    def ask(index: Int[np.ndarray, " batch"]) -> Loss:
+        others = _others(state.step, settings, seed, preserve)
+        with by_the_batch(norms.values()):
+            return loss_of(student, train, index, attend, settings, preserve, others)
 
     def save() -> None:
         keep.save_state(state, tensors_of(learnable, optimiser, statistics))
@@ -84,33 +92,34 @@ def tune(
     with _stop_asked() as stop:
         if is_due():
             look()
-        saved = time.monotonic()
+        saved, ask_together = time.monotonic(), averaging(student.model, ask)
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
-            others = _others(state.step, settings, seed, preserve)
-            with by_the_batch(norms.values()):
-                loss = loss_of(student, train, index, attend, settings, preserve, others)
-            keep.log(_step(optimiser, state, loss))
+            share, weight = share_of(index)
+            keep.log(_step(optimiser, state, ask_together(share), weight))
+            late = time.monotonic() - saved > settings.checkpoint_seconds
+            asked = processes.mean({"stop": float(stop.is_set()), "save": float(late)})  # what is asked of one, all do
             if is_due():
                 look()
-            elif stop.is_set() or time.monotonic() - saved > settings.checkpoint_seconds:
+            elif asked["stop"] or asked["save"]:
                 save()
                 saved = time.monotonic()
-            if stop.is_set():
+            if asked["stop"]:
                 raise Interrupted(f"Stopped at step {state.step} of {last}; everything is saved. Go on with --resume.")
     _say_what_is_kept(state, settings)
     return state
 
 
-def _step(optimiser: torch.optim.Optimizer, state: State, loss: Loss) -> dict[str, float | int | str]:
-    """One step of the optimiser; what to log of it."""
+def _step(optimiser: torch.optim.Optimizer, state: State, loss: Loss, weight: float) -> dict[str, float | int | str]:
+    """One step of the optimiser on a share of this weight; what to log of it, over all shares."""
     start = time.monotonic()
-    if not torch.isfinite(loss.total):
+    terms = processes.mean(loss.terms(), weight)
+    if not math.isfinite(terms["loss"]):
         raise GazetuneError(f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew.")
     optimiser.zero_grad(set_to_none=True)
-    loss.total.backward()
+    (weight * loss.total).backward()
     optimiser.step()
     state.step += 1
-    return {"step": state.step, "split": "train", **loss.terms(), "seconds": round(time.monotonic() - start, 4)}
+    return {"step": state.step, "split": "train", **terms, "seconds": round(time.monotonic() - start, 4)}
 
 
 def _batches(state: State, n: int, last: int, settings: Training, seed: int) -> Iterator[Int[np.ndarray, " batch"]]:

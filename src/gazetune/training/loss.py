@@ -2,17 +2,19 @@
 
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.attention import Method
 from gazetune.backbones import Backbone
 from gazetune.data.decoded import Pixels, batch_of
 from gazetune.errors import Interrupted
-from gazetune.progress import track
+from gazetune.progress import track_all
 from gazetune.training.objective import Loss, objective
 from gazetune.training.precision import autocast
 from gazetune.training.preservation import Preserve, preserved
@@ -38,13 +40,14 @@ def teacher_features(
     teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
 ) -> Float[Tensor, "image dim"]:
     """The frozen model's [CLS] state of every image, computed once; 4 bytes a dimension, kept in memory."""
-    features = []
     starts = range(0, len(rows), settings.batch_size)
+
+    def features(start: int) -> Float[Tensor, "batch dim"]:
+        images = batch_of(pixels, rows[start : start + settings.batch_size], device)
+        return teacher(images).feature.float().cpu()
+
     with torch.no_grad(), autocast(device, settings.precision):
-        for start in track(starts, "teacher", total=len(starts)):
-            images = batch_of(pixels, rows[start : start + settings.batch_size], device)
-            features.append(teacher(images).feature.float().cpu())
-    return torch.cat(features)
+        return torch.cat(processes.dealt(features, starts, partial(track_all, what="teacher")))
 
 
 def loss_of(
@@ -81,11 +84,14 @@ def evaluate(
 
     Raises Interrupted if asked to stop.
     """
-    sums: dict[str, float] = {}
-    for start in range(0, len(part.rows), settings.batch_size):
+
+    def terms(start: int) -> tuple[int, dict[str, float]]:
         index = np.arange(start, min(start + settings.batch_size, len(part.rows)))
         if stop is not None and stop.is_set():
             raise Interrupted("Stopped during an evaluation; everything is saved. Go on with --resume.")
-        terms = loss_of(student, part, index, attend, settings, preserve).terms()
-        sums = {name: sums.get(name, 0.0) + len(index) * value for name, value in terms.items()}
+        return len(index), loss_of(student, part, index, attend, settings, preserve).terms()
+
+    sums: dict[str, float] = {}
+    for n, found in processes.dealt(terms, range(0, len(part.rows), settings.batch_size)):
+        sums = {name: sums.get(name, 0.0) + n * value for name, value in found.items()}
     return {name: value / len(part.rows) for name, value in sums.items()}
