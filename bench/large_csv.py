@@ -3,8 +3,8 @@
     python bench/large_csv.py --fixations 10000000
 
 Writes a generated CSV (image, observer, x, y, image_width, image_height) to a temporary folder, reads it with
-`load_table` in a process of its own, and prints seconds and the peak memory in bytes a row (start-up taken off); then in turn
-with pandas.read_csv, which reads the columns and checks nothing.
+`load_table` in a process of its own, and prints seconds and the peak memory in bytes a row (start-up taken off); then
+in turn with pandas.read_csv, which reads the columns and checks nothing.
 """
 
 import argparse
