@@ -29,6 +29,7 @@ def command(options: argparse.Namespace, folder: Path) -> list[str]:
     if options.osie is None:
         return [*gazetune, "demo", "--output", str(folder)]
     given = ["--data", str(options.osie), "--output", str(folder), "--set", f"training.epochs={options.epochs}"]
+    given += ["--limit", str(options.limit)] if options.limit else []
     weights = ["--weights", str(options.weights)] if options.weights else []
     return [*gazetune, "run", "osie", *given, *weights]
 
@@ -86,6 +87,7 @@ if __name__ == "__main__":
         "--weights", type=Path, help="of the model that OSIE is run with; else the experiment's, by name"
     )
     parser.add_argument("--epochs", type=int, default=1, help="of each training on OSIE")
+    parser.add_argument("--limit", type=int, help="for a short look: at most this many photos of each split of OSIE")
     parser.add_argument("--run", type=Path, help="a finished run, which is read and not changed")
     rows_option(parser)
     options = parser.parse_args()
