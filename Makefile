@@ -5,7 +5,7 @@ BENCH ?= .venv-bench
 OSIE ?= ../shared/data/osie
 WEIGHTS ?= ../shared/data/dinov2_small
 # what gazetune is measured against, and Chromium's driver for the explorer; only in the environment of make bench
-BENCH_NEEDS = -e ".[corruptions]" pysaliency==0.2.22 "setuptools<81" "playwright>=1.50"
+BENCH_NEEDS = -e ".[corruptions]" pysaliency==0.2.22 "setuptools<81" fast-vit-rollout==0.1.1 "playwright>=1.50"
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 

@@ -39,7 +39,7 @@ def sentence(facts: dict[str, Fact]) -> str:
     """The machine in one line."""
     commit = f", commit {facts['commit']}" if facts["commit"] else ""
     return (
-        f"{facts['processor']} ({facts['vectors']}), {facts['cores']} cores, {facts['threads']} threads, "
+        f"{facts['processor']} ({facts['vectors']}), {facts['cores']} cores, threads: {facts['threads']}, "
         f"{facts['memory_gb']} GB of memory; {facts['system']}, Python {facts['python']}, torch {facts['torch']}, "
         f"numpy {facts['numpy']}; CUDA device: {facts['cuda'] or 'none'}; "
         f"gazetune {facts['gazetune']}{commit}; {facts['date']}"

@@ -89,16 +89,20 @@ def report(name: str, rate: float, studies: int) -> bool:
     return low <= ALPHA <= high
 
 
-def row_of(title: str, name: str, rate: float, studies: int) -> Row:
-    """The rate of p < .05 with its interval; within its bounds if and only if that interval contains .05.
+def row_of(title: str, name: str, rate: float, studies: int) -> list[Row]:
+    """The rate of p < .05 with its interval, for the suite's table; none for the tests that are printed alone.
 
-    Without bounds where the map as it is stands against the masks of other images: it keeps the display's centre bias.
+    The bounds are the lowest and the highest rate whose interval contains .05. The contrasts as they are have none:
+    a map of another image keeps the display's centre bias.
     """
+    bounded = name.startswith(("contrast, ", "entropy, ")) or ", over the prior" in name
+    if not bounded and ", as it is" not in name:
+        return []
     low, high = wilson(round(rate * studies), studies)
-    edges = [k / studies for k in range(studies + 1) if wilson(k, studies)[0] <= ALPHA <= wilson(k, studies)[1]]
-    least, most = (None, None) if "as it is" in name else (edges[0], edges[-1])
+    level = [k / studies for k in range(studies + 1) if wilson(k, studies)[0] <= ALPHA <= wilson(k, studies)[1]]
+    least, most = (level[0], level[-1]) if bounded else (None, None)
     item = f"false alarms, {title}: {name}"
-    return Row(item, "alpha .05", rate, float("nan"), "", rate, low, high, studies, least, most)
+    return [Row(item, "alpha .05", rate, float("nan"), "", rate, low, high, studies, least, most)]
 
 
 @dataclass(frozen=True)
@@ -250,5 +254,5 @@ if __name__ == "__main__":
         print(f"{title}: share of {options.studies} studies with p < .05 [95 % interval]")
         for name, rate in tested(options.pool, options.size, options.studies, rng).items():
             report(name, rate, options.studies)
-            rows.append(row_of(title, name, rate, options.studies))
+            rows += row_of(title, name, rate, options.studies)
     kept(rows, options.rows)

@@ -206,6 +206,23 @@ def test_the_stages_of_a_finished_run(tmp_path):
     assert sum(row.value for row in own if "step" not in row.item) == pytest.approx(1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments", "exact"),
+    [
+        ("consistency", ("--observers", "6", "--repeats", "2"), "largest difference"),
+        ("observers", ("--images", "2", "--observers", "4", "--repeats", "2"), None),
+        ("large_csv", ("--fixations", "20000"), None),
+    ],
+)
+def test_a_real_script_runs_in_the_suite(name, arguments, exact):
+    """No time is judged here; what must agree does."""
+    found = run(Part(name, arguments), BENCH)
+    assert not found.failed and found.rows
+    assert all(row.value > 0 and row.low <= row.value <= row.high for row in found.rows if row.n == 1)
+    assert all(row.holds for row in found.rows if exact and exact in row.item)
+
+
 def test_every_script_of_the_plan_takes_the_option():
     for part in plan(None, None):
         script = BENCH / part.file
