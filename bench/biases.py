@@ -145,7 +145,7 @@ if __name__ == "__main__":
         took, busy = time.perf_counter() - start, time.process_time() - busy
         item = f"object shares of {len(maps)} maps, {number:,} images{' and entropy' * entropy}"
         bound = 12 * number / 5000 if len(maps) == 4 and not entropy else None  # the bound is for 5,000
-        rows.append(measured(item, f"a bound of {bound:g} s" if bound else "no bound", [took], "s", at_most=bound))
+        rows.append(measured(item, "alone", [took], "s", at_most=bound))
         print(f"{len(data)} images, {len(found.objects)} objects, {len(maps)} maps each{', entropy too' * entropy}: "
               f"{took:.1f} s, {busy:.1f} s of processor time")  # fmt: skip
     print(f"peak memory {peak_bytes() / 2**30:.2f} GiB")

@@ -90,7 +90,9 @@ def rows_of(times: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Row]:
     fewest, against = min(len(slow) for slow, _ in times.values()), "imagecorruptions 1.1.2"
     slow, fast = (sum(1e3 * times[name][side][:fewest] for name in IMAGENET_C) for side in (0, 1))
     rows = [paired("15 corruptions of an image, processor time", against, fast, slow, at_least=5)]
-    return rows + [paired(name, against, 1e3 * f, 1e3 * s, at_least=1) for name, (s, f) in times.items()]
+    return rows + [
+        paired(f"corruption {name}", against, 1e3 * f, 1e3 * s, at_least=1) for name, (s, f) in times.items()
+    ]
 
 
 if __name__ == "__main__":

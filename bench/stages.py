@@ -69,7 +69,7 @@ def rows_of(folder: Path, whole: float | None) -> list[Row]:
     if whole > done:
         rows.append(share(f"{name}: outside the stages (start, reading)", whole - done, whole))
     if each:
-        rows.append(measured(f"{name}: a training step", "no bound", each, "s"))
+        rows.append(measured(f"{name}: a training step", "alone", each, "s"))
     return rows
 
 

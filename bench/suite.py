@@ -79,7 +79,7 @@ def plan(osie: Path | None, weights: Path | None) -> list[Part]:
         Part("recovery", ("--images", "500", "--pool", "2000", "--studies", "1000")),
         Part("corruptions", ("--repeats", "50"), lacks=_without("imagecorruptions"), threads=1),
         Part("parity", ("--images", "160", "--blocks", "5")),
-        Part("salicon_json", ("--points", "7400000")),
+        Part("salicon_json", ("--points", "14800000")),
         Part("large_csv", ("--fixations", "2000000")),
         Part("explorer", ("--images", "5000"), lacks=_without("playwright") or _no_browser()),
     ]

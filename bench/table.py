@@ -23,10 +23,7 @@ def number(value: float, digits: int = DIGITS) -> str:
     """A number to so many digits; an empty cell for NaN."""
     if math.isnan(value):
         return ""
-    size = abs(value)
-    if value and size < 10.0 ** (1 - digits):
-        return f"{value:.{digits - 2}e}"
-    return f"{value:,.0f}" if size >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def placed(document: str, text: str) -> str:
@@ -55,7 +52,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _bound(row: Row) -> str:
     bounds = (("at least", row.at_least), ("at most", row.at_most))
-    return ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
+    unit = f" {row.unit}" if row.unit and math.isnan(row.theirs) else ""  # a ratio has none
+    return ", ".join(f"{word} {value:g}{unit}" for word, value in bounds if value is not None)
 
 
 def _beside_its_bound(row: Row) -> str:

@@ -97,18 +97,18 @@ def test_the_peak_memory_of_a_process():
 
 def test_numbers():
     given = [4.0, 0.25, 1234.5, 99.96, 0.0123, 1.38e-9, 0.0, float("nan")]
-    assert [number(v) for v in given] == ["4", "0.25", "1,234", "100", "0.0123", "1.4e-09", "0", ""]
+    assert [number(v) for v in given] == ["4", "0.25", "1,234", "100", "0.0123", "1.38e-09", "0", ""]
 
 
 def test_a_table_by_hand():
     rows = [
         Row("step | bf16", "plain", 2, 6, "ms", 3, 2.9, 3.1, 5, 2, None),
-        measured("peak", "a bound", [2.5], "GB", at_most=2),
+        measured("peak", "alone", [2.5], "GB", at_most=2),
         Row("share", "the whole", 1, 4, "s", 0.25, 0.25, 0.25, 1),
     ]
     cells = [[c.strip() for c in line.strip("| ").split(" | ")] for line in table(rows).splitlines()]
     assert cells[2] == ["step \\| bf16", "plain", "3 (2.9 to 3.1)", "5", "2 ms", "6 ms", "at least 2", "yes"]
-    assert cells[3] == ["peak", "a bound", "2.5 GB", "1", "2.5 GB", "", "at most 2", "**no**"]
+    assert cells[3] == ["peak", "alone", "2.5 GB", "1", "2.5 GB", "", "at most 2 GB", "**no**"]
     assert cells[4][2:6] == ["0.25", "1", "1 s", "4 s"]
     assert len({len(line) for line in table(rows).splitlines()}) == 1
 
