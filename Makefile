@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
 OSIE ?= ../shared/data/osie
+WEIGHTS ?= ../shared/data/dinov2_small
+# what gazetune is measured against, and Chromium's driver for the explorer; only in the environment of make bench
+BENCH_NEEDS = -e ".[corruptions]" pysaliency==0.2.22 "setuptools<81" fast-vit-rollout==0.1.1 "playwright>=1.50"
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
@@ -34,18 +37,14 @@ check: $(VENV)/.test
 	$(BIN)/python -m pytest -q tests/test_imports.py
 
 # side by side with other people's code, in an environment of its own
-$(BENCH)/.ready: pyproject.toml constraints.txt
+$(BENCH)/.ready: pyproject.toml constraints.txt Makefile
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e . pysaliency==0.2.22 "setuptools<81"
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $(BENCH_NEEDS)
 	touch $@
 
+# on a quiet machine, at most 40 minutes; BENCH_OPTIONS="--write docs/PERFORMANCE.md" keeps the table
 bench: $(BENCH)/.ready
-	$(BENCH)/bin/python bench/agreement.py $(if $(wildcard $(OSIE)),--osie $(OSIE))
-	$(BENCH)/bin/python bench/metrics.py
-	$(BENCH)/bin/python bench/consistency.py
-	$(BENCH)/bin/python bench/observers.py
-	$(BENCH)/bin/python bench/heads.py
-	$(BENCH)/bin/python bench/parity.py
+	$(BENCH)/bin/python bench/suite.py $(if $(wildcard $(OSIE)),--osie $(OSIE)) $(if $(wildcard $(WEIGHTS)),--weights $(WEIGHTS)) $(BENCH_OPTIONS)
 
 # interruptions, hostile files, damaged files; nothing else comes out than our own errors and the same results
 torture: $(VENV)/.test

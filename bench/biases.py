@@ -10,13 +10,14 @@ and without.
 
 import argparse
 import json
-import resource
 import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from cost import peak_bytes
+from rows import kept, measured, paired, rows_option
 
 from gazetune.biases.measure import Measured, measure
 from gazetune.data.outlines import outlined, outlined_crop
@@ -108,30 +109,44 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--maps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    rows_option(parser)
     options = parser.parse_args()
     seeded = torch.Generator().manual_seed(0)
     maps = [upsampled(torch.rand(ROUND, 14, 14, generator=seeded), SIZE) for _ in range(options.maps)]
     every = real(options.annotations, options.images) if options.annotations else generated(options.images)
     part = stimuli(every[:ROUND])
     ours(part, maps)
-    ratios, difference = [], 0.0
+    times, difference = [], 0.0
     for _ in range(options.rounds):
         start = time.perf_counter()
         fast = ours(part, maps)
         middle = time.perf_counter()
         cells, shares = plain(part, maps)
         end = time.perf_counter()
-        ratios.append((end - middle) / (middle - start))
+        times.append((middle - start, end - middle))
         assert (fast.objects["cells"].to_numpy() == cells).all()
         difference = max(difference, float(np.abs(fast.on_object - shares).max()))
-        print(f"{ROUND} images: ours {middle - start:.2f} s, plain {end - middle:.2f} s, ratio {ratios[-1]:.1f}")
+        ratio = times[-1][1] / times[-1][0]
+        print(f"{ROUND} images: ours {middle - start:.2f} s, plain {end - middle:.2f} s, ratio {ratio:.1f}")
+    quick, slow = np.array(times).T
+    ratios = slow / quick
     print(f"ratio {np.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}), threads {torch.get_num_threads()}")
     print(f"largest difference of an object's share of a map: {difference:.1e}; its cells: the same")
-    data = stimuli(every)
+    data, number = stimuli(every), len(every)
+    item, against = f"object shares of {len(maps)} maps, an image", "loop that decodes each mask once"
+    scaled = 1e3 / ROUND
+    rows = [
+        paired(item, against, scaled * quick, scaled * slow, at_least=2),
+        measured(f"{item}: largest difference", against, [difference], "", at_most=1e-6),
+    ]
     for entropy in (False, True):
         start, busy = time.perf_counter(), time.process_time()
         found = ours(data, maps, entropy)
         took, busy = time.perf_counter() - start, time.process_time() - busy
+        item = f"object shares of {len(maps)} maps, {number:,} images{' and entropy' * entropy}"
+        bound = 12 * number / 5000 if len(maps) == 4 and not entropy else None  # the bound is for 5,000
+        rows.append(measured(item, "alone", [took], "s", at_most=bound))
         print(f"{len(data)} images, {len(found.objects)} objects, {len(maps)} maps each{', entropy too' * entropy}: "
               f"{took:.1f} s, {busy:.1f} s of processor time")  # fmt: skip
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print(f"peak memory {peak_bytes() / 2**30:.2f} GiB")
+    kept(rows, options.rows)

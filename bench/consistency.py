@@ -11,6 +11,8 @@ import time
 from itertools import combinations
 
 import numpy as np
+from cost import shown
+from rows import kept, measured, paired, rows_option
 from scipy.ndimage import gaussian_filter
 
 from gazetune.data.stimuli import Fixations, Stimuli, Stimulus
@@ -41,22 +43,16 @@ def plain(stimulus: Stimulus) -> float:
     return float(np.mean([a @ b / SIZE**2 for a, b in combinations(maps, 2)]))
 
 
-def shown(name: str, seconds: list[float]) -> float:
-    """Print the spread in milliseconds; returns the median in seconds."""
-    low, q1, middle, q3, high = 1e3 * np.quantile(seconds, [0, 0.25, 0.5, 0.75, 1])
-    print(f"{name:6} {middle:8.2f} ms an image   quartiles {q1:.2f} to {q3:.2f}   range {low:.2f} to {high:.2f}")
-    return float(middle / 1e3)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--observers", type=int, default=60)
     parser.add_argument("--fixations", type=int, default=120, help="of an observer on an image, on average")
     parser.add_argument("--repeats", type=int, default=10)
+    rows_option(parser)
     options = parser.parse_args()
     ours: list[float] = []
     theirs: list[float] = []
-    difference = 0.0
+    apart: list[float] = []
     consistency(drawn(2, 1, 0))  # the filter's factors are made once
     for seed in range(options.repeats):
         data = drawn(options.observers, options.fixations, seed)
@@ -66,8 +62,16 @@ if __name__ == "__main__":
         slow = plain(data[0])
         theirs.append(time.perf_counter() - between)
         ours.append(between - before)
-        difference = max(difference, abs(fast - slow))
+        apart.append(abs(fast - slow))
     ratio = shown("plain", theirs) / shown("ours", ours)
     ratios = np.array(theirs) / np.array(ours)
     print(f"ratio  {ratio:.0f} of the medians; image by image {ratios.min():.0f} to {ratios.max():.0f}")
-    print(f"largest difference of the mean CC: {difference:.1e}")
+    print(f"largest difference of the mean CC: {max(apart):.1e}")
+    item, against = (
+        f"pairwise CC of {options.observers} observers, an image",
+        "loop over maps of scipy's gaussian_filter",
+    )
+    milli = [1e3 * t for t in ours], [1e3 * t for t in theirs]
+    rows = [paired(item, against, *milli, at_least=15)]
+    rows.append(measured(f"{item}: largest difference", against, [max(apart)], "", at_most=1e-5))
+    kept(rows, options.rows)

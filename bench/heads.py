@@ -5,20 +5,20 @@
 
 Generated attention of 12 layers of 12 heads and their averages (156 maps an image, 16x16 patches) and 500 fixations
 an image, 224x224 maps, sigma 15 px, batches of 16. Both ways get the same attention and the same points and take turns
-in this process; every ratio is taken within its round. Then the peak memory of streaming through the small model that
-ships with gazetune, in processes of their own.
+in this process; every ratio is taken within its round. Processor time: a busy machine does not count. Then the peak
+memory of streaming through the small model that ships with gazetune, in processes of their own.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
+from cost import in_turn, peak_bytes, spread
 from jaxtyping import Float, UInt8
+from rows import Row, kept, paired, rows_option
 from torch import Tensor
 
 from gazetune.attention.rollout import rollout
@@ -62,31 +62,24 @@ def on_grid(grids: Float[Tensor, "image map height width"], points: Points) -> S
     return grid_scores(grids, *human_on_grid(points, np.arange(len(points)), (GRID, GRID)), points.size)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Processor time of one call, all threads: a busy machine does not count."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Median, and the lowest and highest."""
-    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def against_plain(rounds: int) -> None:
-    """Ratio, milliseconds an image and the largest difference."""
+def against_plain(rounds: int) -> list[Row]:
+    """Print ratio, milliseconds an image and the largest difference."""
     grids, points = attention(), generated(BATCH)
     difference = (on_grid(grids, points) - plain(grids, points)).abs().amax((0, 1))
-    found = [(seconds(lambda: on_grid(grids, points)), seconds(lambda: plain(grids, points))) for _ in range(rounds)]
-    print(f"enlarged maps / patch grid: {spread([p / g for g, p in found], 0)} times as fast")
-    print(f"  patch grid, ms an image: {spread([1000 * g / BATCH for g, _ in found], 2)}")
-    print(f"  enlarged maps, ms an image: {spread([1000 * p / BATCH for _, p in found], 1)}")
+    ways = (lambda: on_grid(grids, points)), (lambda: plain(grids, points))
+    grid, enlarged = ([1000 * t / BATCH for t in taken] for taken in in_turn(rounds, *ways, clock=time.process_time))
+    print(
+        f"enlarged maps / patch grid: {spread([p / g for g, p in zip(grid, enlarged, strict=True)], 0)} times as fast"
+    )
+    print(f"  patch grid, ms an image: {spread(grid, 2)}")
+    print(f"  enlarged maps, ms an image: {spread(enlarged, 1)}")
     print(f"  largest difference: CC {difference[0]:.1e}, NSS {difference[1]:.1e}")
+    item = "CC and NSS of 156 maps on the patch grid, an image, processor time"
+    return [paired(item, "each map enlarged and scored", grid, enlarged)]
 
 
-def of_a_model(weights: str, rounds: int) -> None:
-    """The whole way of a batch through a model, against the pass that the rollout takes."""
+def of_a_model(weights: str, rounds: int) -> list[Row]:
+    """Print the whole way of a batch through a model, against the pass that the rollout takes."""
     backbone, points = load_backbone(weights), generated(BATCH)
     photos = torch.randint(0, 256, (BATCH, 3, *backbone.image_size), dtype=torch.uint8)
 
@@ -98,9 +91,13 @@ def of_a_model(weights: str, rounds: int) -> None:
         head_scores(backbone, lambda start, stop: photos[start:stop], points, BATCH)
 
     maps(), heads()
-    found = [(seconds(maps), seconds(heads)) for _ in range(rounds)]
-    print(f"heads / rollout, whole pass of {BATCH} images through the model: {spread([h / m for m, h in found], 2)}")
-    print(f"  heads, ms an image: {spread([1000 * h / BATCH for _, h in found], 0)}")
+    mapped, headed = in_turn(rounds, maps, heads, clock=time.process_time)
+    ratio = spread([h / m for m, h in zip(mapped, headed, strict=True)], 2)
+    print(f"heads / rollout, whole pass of {BATCH} images through the model: {ratio}")
+    print(f"  heads, ms an image: {spread([1000 * t / BATCH for t in headed], 0)}")
+    each = [1000 * t / BATCH for t in headed], [1000 * t / BATCH for t in mapped]
+    name = "ViT tiny" if weights == "tiny" else "a model"
+    return [paired(f"scores of every head, {name}, an image, processor time", "the rollout's pass", *each, slower=True)]
 
 
 def peak(n: int) -> None:
@@ -111,15 +108,13 @@ def peak(n: int) -> None:
         return torch.randint(0, 256, (stop - start, 3, *backbone.image_size), dtype=torch.uint8)
 
     head_scores(backbone, photos, generated(n), BATCH)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+    print(peak_bytes() / 1e6)
 
 
 def peak_of(n: int) -> float:
-    """The same in a process of its own: the peak that a process reports includes what its parent had in memory."""
-    code = (
-        f"import sys; sys.argv = ['heads.py', '--peak', '{n}']; exec(compile(open({__file__!r}).read(), 'h', 'exec'))"
-    )
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    """The same in a process of its own, in MB."""
+    command = [sys.executable, __file__, "--peak", str(n)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 if __name__ == "__main__":
@@ -127,14 +122,20 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--weights", default="tiny", help="of the model that is passed through")
     parser.add_argument("--skip-memory", action="store_true")
+    rows_option(parser)
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         peak(arguments.peak)
         sys.exit()
     torch.set_num_threads(1)
-    against_plain(arguments.rounds)
-    of_a_model(arguments.weights, arguments.rounds)
+    rows = against_plain(arguments.rounds) + of_a_model(arguments.weights, arguments.rounds)
     if not arguments.skip_memory:
         few, many = peak_of(1_000), peak_of(4_000)
         print(f"peak memory, 4,000 / 1,000 images: {many / few:.3f} ({few:.0f} and {many:.0f} MB)")
+        rows.append(
+            paired(
+                "scores of every head, peak memory of 4,000 images", "of 1,000", [many], [few], unit="MB", slower=True
+            )
+        )
+    kept(rows, arguments.rows)

@@ -12,6 +12,8 @@ import time
 
 import numpy as np
 import torch
+from cost import seconds, shown
+from rows import kept, measured, paired, rows_option
 
 from gazetune.data.stimuli import Fixations, Stimuli
 from gazetune.maps import blur, grid_points, min_max
@@ -38,13 +40,6 @@ def drawn(images: int, observers: int, fixations: int, seed: int) -> tuple[Maps,
     return lambda index: maps[torch.from_numpy(index)], stimuli
 
 
-def shown(name: str, seconds: list[float]) -> float:
-    """Print the spread in milliseconds; returns the median in seconds."""
-    low, q1, middle, q3, high = 1e3 * np.quantile(seconds, [0, 0.25, 0.5, 0.75, 1])
-    print(f"{name:6} {middle:8.2f} ms an image   quartiles {q1:.2f} to {q3:.2f}   range {low:.2f} to {high:.2f}")
-    return float(middle / 1e3)
-
-
 def one_by_one(maps: Maps, pairs: Pairs, priors_of: Stimuli) -> dict[str, np.ndarray]:
     """What score_points gives when each observer of an image is an image of its own."""
     priors = one_each(of_training(grid_points(priors_of)), pairs.image)
@@ -59,6 +54,7 @@ if __name__ == "__main__":
     parser.add_argument("--observers", type=int, default=15)
     parser.add_argument("--fixations", type=int, default=9, help="of an observer on an image, on average")
     parser.add_argument("--repeats", type=int, default=5)
+    rows_option(parser)
     options = parser.parse_args()
     ours: list[float] = []
     norms: list[float] = []
@@ -74,13 +70,17 @@ if __name__ == "__main__":
         between = time.perf_counter()
         slow = one_by_one(maps, pairs, stimuli)
         after = time.perf_counter()
-        for spent, seconds in ((norms, before - start), (ours, between - before), (theirs, after - between)):
-            spent.append(seconds / options.images)
+        for spent, took in ((norms, before - start), (ours, between - before), (theirs, after - between)):
+            spent.append(took / options.images)
         difference = max([difference, *(float(np.abs(fast[m] - slow[m]).max()) for m in OBSERVER_METRICS)])
     shown("once", norms)
     ratio = shown("loop", theirs) / shown("ours", ours)
     print(f"{ratio:.1f} times as fast a row of the table; largest difference {difference:.1e}")
     gaps = np.random.default_rng(0).normal(size=(len(pairs), DIFFERENCES))
-    start = time.perf_counter()
-    crossed_intervals(gaps, pairs.image, pairs.observer, np.random.default_rng(0))
-    print(f"intervals of {DIFFERENCES} differences, 10,000 draws: {time.perf_counter() - start:.1f} s")
+    took = seconds(lambda: crossed_intervals(gaps, pairs.image, pairs.observer, np.random.default_rng(0)))
+    print(f"intervals of {DIFFERENCES} differences, 10,000 draws: {took:.1f} s")
+    item = f"CC, NSS, AUC-Judd against each of {options.observers} observers, an image"
+    rows = [paired(item, "one observer after the other", [1e3 * t for t in ours], [1e3 * t for t in theirs])]
+    item = f"intervals of {DIFFERENCES} differences over {len(pairs):,} pairs, 10,000 draws"
+    rows.append(measured(item, "alone", [took], "s"))
+    kept(rows, options.rows)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
+from rows import Row, kept, measured, rows_option
 from scipy.stats import spearmanr, t
 
 from gazetune.biases import ANIMACY, BIASES, OBJECT_SIZE, Contrast
@@ -86,6 +87,22 @@ def report(name: str, rate: float, studies: int) -> bool:
     low, high = wilson(round(rate * studies), studies)
     print(f"  {name:58} {rate:.3f}   [{low:.3f}, {high:.3f}]{'' if low <= ALPHA <= high else '   not .05'}")
     return low <= ALPHA <= high
+
+
+def row_of(title: str, name: str, rate: float, studies: int) -> list[Row]:
+    """The rate of p < .05 with its interval, for the suite's table; none for the tests that are printed alone.
+
+    The bounds are the lowest and the highest rate whose interval contains .05. The contrasts as they are have none:
+    a map of another image keeps the display's centre bias.
+    """
+    bounded = name.startswith(("contrast, ", "entropy, ")) or ", over the prior" in name
+    if not bounded and ", as it is" not in name:
+        return []
+    low, high = wilson(round(rate * studies), studies)
+    level = [k / studies for k in range(studies + 1) if wilson(k, studies)[0] <= ALPHA <= wilson(k, studies)[1]]
+    least, most = (level[0], level[-1]) if bounded else (None, None)
+    item = f"false alarms, {title}: {name}"
+    return [Row(item, "alpha .05", rate, float("nan"), "", rate, low, high, studies, least, most)]
 
 
 @dataclass(frozen=True)
@@ -215,7 +232,9 @@ if __name__ == "__main__":
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--size", type=int, default=200, help="images of a study, at most a third of the pool's")
     parser.add_argument("--seed", type=int, default=0)
+    rows_option(parser)
     options = parser.parse_args()
+    rows: list[Row] = []
     rng = np.random.default_rng(options.seed)
     for what in ("animacy", "size"):
         print(f"planted {what}: weight, mean contrast, over the prior, d")
@@ -225,6 +244,8 @@ if __name__ == "__main__":
         for column in ("contrast", "over_prior"):
             rho = spearmanr([f.weight for f in found], [getattr(f, column) for f in found]).statistic
             print(f"  Spearman's rho of the weight and the mean {column}: {rho:.3f}")
+            item = f"planted {what} and mean {column.replace('_', ' ')}, Spearman's rho of 9 worlds"
+            rows.append(measured(item, "what was planted", [rho], "", at_least=0.95))
     print("a Gaussian about the centre, nothing planted: mean contrast, d")
     for name, (mean, d) in centre_contrasts(options.images).items():
         print(f"  {name:58} {mean:+.3f}  {d:+.2f}")
@@ -233,3 +254,5 @@ if __name__ == "__main__":
         print(f"{title}: share of {options.studies} studies with p < .05 [95 % interval]")
         for name, rate in tested(options.pool, options.size, options.studies, rng).items():
             report(name, rate, options.studies)
+            rows += row_of(title, name, rate, options.studies)
+    kept(rows, options.rows)

@@ -73,6 +73,23 @@ def paired(
     )
 
 
+def measured(
+    item: str,
+    against: str,
+    values: Sequence[float],
+    unit: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Row:
+    """The row of something with no counterpart beside it: the value is the median of `values` itself, in `unit`.
+
+    `against` says where its bound comes from, or what it was checked with.
+    """
+    low, middle, high = (float(q) for q in np.quantile(np.asarray(values, float), [0.25, 0.5, 0.75]))
+    return Row(item, against, middle, float("nan"), unit, middle, low, high, len(values), at_least, at_most)
+
+
 def rows_option(parser: argparse.ArgumentParser) -> None:
     """The option by which the suite asks a script for its rows."""
     parser.add_argument("--rows", type=Path, metavar="FILE", help="also keep the table's rows as JSON in FILE")

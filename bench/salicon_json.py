@@ -16,27 +16,23 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from rows import Row, kept, measured, paired, rows_option
 
 WORKERS, RECORDS_PER_IMAGE = 2000, 60
+FULL = 74_000_000  # points of the training images
 LOAD = """
 import json, sys, time
-import gazetune
+sys.path.append(sys.argv[2])
+from cost import peak_bytes
 from gazetune.data.salicon import Salicon, load_salicon
 
-
-def most_kilobytes():
-    # of this process alone; what getrusage tells may be the peak of the process that started it
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-start = most_kilobytes()
+start = peak_bytes()
 before, processor = time.monotonic(), time.process_time()
 stimuli = load_salicon(sys.argv[1], Salicon(edition=2015, gaze="samples"))
-seconds, peak = time.monotonic() - before, most_kilobytes()
+seconds, peak = time.monotonic() - before, peak_bytes()
 processor = time.process_time() - processor
 x, y = (column.sum(dtype="int64") for column in (stimuli.fixations.x, stimuli.fixations.y))
-found = {"seconds": seconds, "processor": processor, "peak": peak * 1024, "start": start * 1024}
+found = {"seconds": seconds, "processor": processor, "peak": peak, "start": start}
 print(json.dumps(found | {"points": len(stimuli.fixations), "sum": int(7 * x + y)}))
 """
 
@@ -68,14 +64,33 @@ def write(path: Path, points: int) -> int:
 
 def loaded(folder: Path) -> dict[str, float]:
     """What the loading process says of itself."""
-    done = subprocess.run([sys.executable, "-c", LOAD, str(folder)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", LOAD, str(folder), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def rows_of(points: int, first: dict[str, float], second: dict[str, float]) -> list[Row]:
+    """Both times in turn, and (issue) the peak of the first and the seconds of the second for all training points.
+
+    With fewer points, what grows with them (memory beyond the start, seconds) is multiplied accordingly, and so named.
+    """
+    times, name = FULL / points, f"SALICON JSON of {points:,} points"
+    scaled = "" if points == FULL else f", times {times:g}"
+    peak = (first["start"] + times * (first["peak"] - first["start"])) / 1e9
+    again = times * second["seconds"]
+    return [
+        paired(f"{name}, read again", "read for the first time", [second["seconds"]], [first["seconds"]], unit="s"),
+        measured(f"{name}{scaled}: peak memory", "alone", [peak], "GB", at_most=2),
+        measured(f"{name}{scaled}: read again", "alone", [again], "s", at_most=2),
+    ]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=74_000_000)
-    points = parser.parse_args().points
+    parser.add_argument("--points", type=int, default=FULL)
+    rows_option(parser)
+    options = parser.parse_args()
+    points = options.points
     if shutil.disk_usage(tempfile.gettempdir()).free < 25 * points:
         sys.exit(f"needs {25 * points / 1e9:.1f} GB free in {tempfile.gettempdir()} (set TMPDIR)")
     with tempfile.TemporaryDirectory() as folder:
@@ -89,3 +104,4 @@ if __name__ == "__main__":
         peak, start = found["peak"] / 1e9, found["start"] / 1e9
         times = f"{found['seconds']:.1f} s ({found['processor']:.1f} s of processor time)"
         print(f"{name} load: {times}, peak {peak:.2f} GB ({start:.2f} GB before reading)")
+    kept(rows_of(written, first, second), options.rows)
