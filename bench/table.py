@@ -43,7 +43,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     alone = math.isnan(row.theirs)
     unit = f" {row.unit}" if row.unit and not math.isnan(row.ours) else ""
     quartiles = f" ({number(row.low)} to {number(row.high)})" if row.n > 1 else ""
-    verdict = {True: "yes", False: "**no**", None: ""}[row.holds]
+    verdict = {True: "yes", False: "no, known" if row.aim else "**no**", None: ""}[row.holds]
     value = _beside_its_bound(row) + (unit if alone else "") + quartiles
     theirs = "" if alone else number(row.theirs) + unit
     cells = (row.item, row.against, value, str(row.n), number(row.ours) + unit, theirs, _bound(row), verdict)
@@ -51,7 +51,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _bound(row: Row) -> str:
-    bounds = (("at least", row.at_least), ("at most", row.at_most))
+    aim = "aim: " if row.aim else ""
+    bounds = ((f"{aim}at least", row.at_least), (f"{aim}at most", row.at_most))
     unit = f" {row.unit}" if row.unit and math.isnan(row.theirs) else ""  # a ratio has none
     return ", ".join(f"{word} {value:g}{unit}" for word, value in bounds if value is not None)
 

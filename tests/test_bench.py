@@ -13,6 +13,7 @@ BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
 from cost import in_turn, seconds  # noqa: E402
+from machine import machine  # noqa: E402
 from rows import Row, kept, measured, paired, read  # noqa: E402
 from stages import rows_of  # noqa: E402
 from suite import Outcome, Part, as_json, main, plan, run, text_of, wrong_with  # noqa: E402
@@ -69,6 +70,16 @@ def test_bounds():
     assert measured(values=[1, 2, 3], at_most=1.9, **at).holds is False
     assert measured(values=[1, 2, 3], at_least=1, at_most=3, **at).holds is True
     assert measured(values=[float("nan")], at_most=3, **at).holds is False
+
+
+def test_an_aim_is_shown_and_no_run_fails_for_it():
+    missed, reached = (paired("step", "plain", [1], [ratio], at_least=10, aim=True) for ratio in (3, 11))
+    assert (missed.holds, reached.holds) == (False, True)
+    found = [Outcome("a", rows=[missed, reached, measured("c", "", [1.5], "GB", at_most=2)])]
+    assert not wrong_with(found)
+    text = text_of(found, machine())
+    assert "1 of 1 bounds are kept. 1 aims are not reached" in text
+    assert "| aim: at least 10 | no, known |" in text and "| aim: at least 10 | yes " in text
 
 
 def test_rows_come_back_as_they_were(tmp_path):
