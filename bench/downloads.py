@@ -1,4 +1,4 @@
-"""Archives that are damaged on their way: cut short, changed by one bit, broken off, or spoilt while half of it waits."""
+"""Archives that are damaged on their way: cut short, one bit changed, broken off, or spoilt while a half waits."""
 
 import hashlib
 import io
@@ -69,7 +69,9 @@ def osie(where: Path, seed: int) -> tuple[str, str, str]:
             packed.addfile(member, io.BytesIO(content))
     wanted = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     with patch.object(fetch, "manifest_of", lambda _: wanted):
-        wrong = _damaged(where, seed, target.getvalue(), FILES, lambda folder, url: fetch.fetch_dataset("osie", folder, url))
+        wrong = _damaged(
+            where, seed, target.getvalue(), FILES, lambda folder, url: fetch.fetch_dataset("osie", folder, url)
+        )
     return "damaged download of OSIE", OUTCOME, wrong
 
 
@@ -85,9 +87,7 @@ def salicon(where: Path, seed: int) -> tuple[str, str, str]:
     return "damaged download of COCO's annotations", OUTCOME, wrong
 
 
-def _damaged(
-    where: Path, seed: int, good: bytes, files: dict[str, bytes], get: Callable[[Path, str], object]
-) -> str:
+def _damaged(where: Path, seed: int, good: bytes, files: dict[str, bytes], get: Callable[[Path, str], object]) -> str:
     """Get a damaged archive, then good ones; what is wrong, or nothing."""
     draw, place, kind = random.Random(seed), lane(where), DAMAGE[seed % len(DAMAGE)]
     _Server.content, _Server.most = good, None

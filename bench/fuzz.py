@@ -228,7 +228,9 @@ def shares(files: int, only: str | None) -> dict[str, int]:
 
 def chunks(files: int, only: str | None) -> list[tuple[str, range]]:
     """The files of every reader in parts of at most CHUNK, the readers in turn."""
-    parts = [(name, range(at, min(at + CHUNK, n))) for name, n in shares(files, only).items() for at in range(0, n, CHUNK)]
+    parts = [
+        (name, range(at, min(at + CHUNK, n))) for name, n in shares(files, only).items() for at in range(0, n, CHUNK)
+    ]
     return sorted(parts, key=lambda part: part[1].start)
 
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,11 @@ def small_files(reference: Reference, most_bytes: int) -> Outcome:
     process = Started(place, most_bytes=most_bytes)
     code, said = process.wait(), process.said()
     wrong = ""
-    if code not in (0, 1) or "Traceback" in said or (code and "could not be written" not in said and "too large" not in said):
+    if (
+        code not in (0, 1)
+        or "Traceback" in said
+        or (code and "could not be written" not in said and "too large" not in said)
+    ):
         wrong = f"files of {most_bytes:,} bytes: exit {code}: {said[-500:]}"
     wrong = wrong or _gone_on_with(place, reference)
     return "no file larger than 1 kB to 1 MB", f"file named, exit 1; then {SAME}", wrong
@@ -72,8 +76,8 @@ def second(reference: Reference, seconds: float) -> Outcome:
     beside = place.parent / f"{place.name}-beside"
     beside.mkdir(exist_ok=True)
     wrong = ""
-    for command in (("run", str(place.parent / "small.yaml"), "--output", str(place / "run"), "--device", "cpu", "--resume"),
-                    ("score", str(place / "run"))):  # fmt: skip
+    run = ("run", str(place.parent / "small.yaml"), "--output", str(place / "run"), "--device", "cpu", "--resume")
+    for command in (run, ("score", str(place / "run"))):
         other = Started(beside, *command)
         if other.wait() != 2 or f"process {first.id}" not in other.said():
             wrong += f"{command[0]}: exit {other.code}: {other.said()[-300:]}"
@@ -83,7 +87,7 @@ def second(reference: Reference, seconds: float) -> Outcome:
     return "second run on one directory", f"refused, exit 2; the first: {SAME}", wrong or ", ".join(files)
 
 
-def own_disk(reference: Reference, script: str, what: str, says: Sequence[str]) -> Outcome:
+def own_disk(reference: Reference, script: str, what: str, says: str) -> Outcome:
     """A real command line on a file system of its own that is full or read-only, and then is not."""
     place = lane(reference.place.parent)
     (place / "run").mkdir()
@@ -91,12 +95,12 @@ def own_disk(reference: Reference, script: str, what: str, says: Sequence[str]) 
     said = ended.stderr
     how = f"named, exit 1; then {SAME}"
     codes = [line for line in said.splitlines() if line.startswith("exit ")]
-    if codes != ["exit 1", "exit 0"] or not any(words in said for words in says) or "Traceback" in said:
+    if codes != ["exit 1", "exit 0"] or says not in said or "Traceback" in said:
         return what, how, f"{codes}: {said[-800:]}"
     return what, how, ", ".join(differing(place / "out", reference.files))
 
 
-def below_a_file(reference: Reference, _: None) -> Outcome:
+def below_a_file(reference: Reference) -> Outcome:
     """A folder that nobody can write to, not even root."""
     place = lane(reference.place.parent)
     (place / "file").write_text("")
@@ -117,25 +121,32 @@ def can_mount() -> bool:
 def interrupt(reference: Reference, stopped_run: Path, seed: int, workers: int, short: bool) -> list[Row]:
     """All of them; one row a kind. stopped_run: one that was killed while it trained."""
     draw, place = random.Random(seed), reference.place.parent
-    n = 1 if short else 4
-    moments = [(draw.uniform(0.3, 0.95 * reference.took), number) for number in [signal.SIGINT] * n + [signal.SIGTERM] * n]
-    sizes = draw.sample(FILE_BYTES, 1) if short else FILE_BYTES
+    few, numbers = 6 if short else 60, [signal.SIGTERM] if short else [signal.SIGINT, signal.SIGTERM] * 4
+    moments = [(draw.uniform(0.3, 0.95 * reference.took), number) for number in numbers]
     todo: list[Callable[[], Outcome]] = [partial(stopped, reference, moment) for moment in moments]
-    todo += [partial(small_files, reference, size) for size in sizes]
-    todo += [partial(second, reference, draw.uniform(0.3, 0.6 * reference.took)) for _ in range(1 if short else 3)]
-    todo.append(partial(below_a_file, reference, None))
-    todo += [partial(downloads.osie, place, seed * 1000 + k) for k in range(6 if short else 60)]
-    todo += [partial(downloads.salicon, place, seed * 1000 + k) for k in range(6 if short else 60)]
-    if short or not can_mount():
-        note = [] if short else [Row("interruptions", "full disk, read-only disk", 0, "no file system can be mounted here")]
-    else:
-        note, given = [], {"python": sys.executable, "start": str(stopped_run / "run"),
-                           "line": f"run {place}/small.yaml --output run --device cpu --resume"}  # fmt: skip
-        for mb in DISK_MB:
-            todo.append(partial(own_disk, reference, FULL.format(mb=mb, **given), "full disk", ("No space left",)))
-        words = ("Read-only file system",)
-        todo.append(partial(own_disk, reference, READ_ONLY.format(**given), "read-only folder", words))
-    return [*_rows(list(lanes(_done, todo, workers, "interruptions")), seed), *note]
+    todo += [
+        partial(download, place, seed * 1000 + k)
+        for download in (downloads.osie, downloads.salicon)
+        for k in range(few)
+    ]
+    if short:  # the others are in tests/test_errors.py
+        return _rows(list(lanes(_done, todo, workers, "interruptions")), seed)
+    todo += [partial(small_files, reference, size) for size in FILE_BYTES]
+    todo += [partial(second, reference, draw.uniform(0.3, 0.6 * reference.took)) for _ in range(3)]
+    todo.append(partial(below_a_file, reference))
+    own, note = _with_own_disks(reference, stopped_run), []
+    if not own:
+        note = [Row("interruptions", "full disk, read-only disk", 0, "no file system can be mounted here")]
+    return [*_rows(list(lanes(_done, todo + own, workers, "interruptions")), seed), *note]
+
+
+def _with_own_disks(reference: Reference, stopped_run: Path) -> list[Callable[[], Outcome]]:
+    if not can_mount():
+        return []
+    line = f"run {reference.place.parent}/small.yaml --output run --device cpu --resume"
+    given = {"python": sys.executable, "start": str(stopped_run / "run"), "line": line}
+    full = [partial(own_disk, reference, FULL.format(mb=mb, **given), "full disk", "No space left") for mb in DISK_MB]
+    return [*full, partial(own_disk, reference, READ_ONLY.format(**given), "read-only folder", "Read-only file system")]
 
 
 def _done(case: Callable[[], Outcome]) -> Outcome:

@@ -118,4 +118,7 @@ def kill(reference: Reference, kills: int, in_each: int, in_checkpoints: int, se
     rows += [Row("kills", "not as it should be", n, "", (what,)) for what, n in counts.items() if what not in known]
     wrong = tuple(f"seed {seed}: {', '.join(one.wrong)}" for one in struck if one.wrong)
     end = "every file as in the undisturbed run"
-    return [*rows, Row("kills", f"in all {sum(counts.values()) - counts[ENDED]}, of this many runs", len(runs), end, wrong)]
+    return [
+        *rows,
+        Row("kills", f"in all {sum(counts.values()) - counts[ENDED]}, of this many runs", len(runs), end, wrong),
+    ]

@@ -1,11 +1,11 @@
 """Kill, interrupt and damage small runs and feed every reader with spoilt files; print one table of how it all ended.
 
-    python bench/torture.py                                       everything: at most 30 minutes on 2 cores (make torture)
-    python bench/torture.py --short --workers 1                   a minute or two of each, by another seed every time
+    python bench/torture.py                                       everything (make torture)
+    python bench/torture.py --short --workers 1                   a little of each (part of make slow)
     python bench/torture.py --only kills --seed N [--kills 200]   one part again
 
 Each case is drawn by the seed, the same with any number of workers. Exit code 1 if anything failed; the table is also
-written as JSON. docs/RELIABILITY.md says what must hold.
+written as JSON. At most 30 minutes on 2 cores; docs/RELIABILITY.md says what must hold.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def torture(options: argparse.Namespace, where: Path) -> tuple[list[Row], dict[s
         stopped = damage.stopped_in_training(whole)
         parts["kills"] = partial(kills.kill, whole, options.kills, 0 if short else 2, 1 if short else 6, seed, workers)
         parts["interruptions"] = partial(interruptions.interrupt, whole, stopped, seed, workers, short)
-        parts["damage"] = partial(damage.damage, whole, stopped, seed, workers, 2 if short else None)
+        parts["damage"] = partial(damage.damage, whole, stopped, seed, workers, 1 if short else None)
     parts["fuzz"] = lambda: fuzz.rows(fuzz.fuzz(options.files, seed, workers, options.keep))
     for name in PARTS:
         if name in options.only:
@@ -71,7 +71,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "gazetune-fuzz")
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
-    options.kills = options.kills or (4 if options.short else 50)
+    options.kills = options.kills or (3 if options.short else 50)
     options.files = options.files or (400 if options.short else 20_000)
     return options
 

@@ -5,10 +5,8 @@ import gzip
 import io
 import json
 import struct
-import subprocess
 import sys
 import tarfile
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -43,7 +41,6 @@ from gazetune.training.loop import State
 from worlds import small_vit, write_study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import fuzz
 import fuzz_mutate
 import fuzz_readers
 
@@ -376,6 +373,7 @@ def test_strips_of_large_photos_are_the_photo(tmp_path, monkeypatch):
     ("file", "change"),
     [
         ("config.json", {"num_hidden_layers": 10**6}),
+        ("config.json", {"num_hidden_layers": 0}),
         ("config.json", {"hidden_size": 10**8}),
         ("config.json", {"image_size": 10**6}),
         ("config.json", {"num_attention_heads": "/etc/passwd"}),
@@ -502,35 +500,3 @@ def test_texts_cannot_be_formulas_and_come_back_as_they_were(tmp_path):
 
 def test_names_cannot_steer_a_terminal():
     assert visible("a\x1b[2Jb\x07\u202ec\n\té") == "a\ufffd[2Jb\ufffd\ufffdc\n\té"
-
-
-# the fuzzing itself --------------------------------------------------------------------------------------------------
-
-
-def test_shares_add_up_and_cases_can_be_had_again(tmp_path):
-    for files in (1, 14, 400, 20_000):
-        assert sum(fuzz.shares(files, None).values()) == files
-    reader = fuzz_readers.READERS["fixations.csv"]
-    spoilt = []
-    for k in range(2):
-        folder = tmp_path / str(k)
-        folder.mkdir()
-        reader.write(folder)
-        reader.spoil(folder, fuzz_mutate.Draw("5 fixations.csv 17"))
-        spoilt.append((folder / "fixations.csv").read_bytes())
-    assert spoilt[0] == spoilt[1]
-
-
-@pytest.mark.slow
-def test_spoilt_files_of_every_kind_give_our_own_errors_only(tmp_path):
-    seed = str(time.time_ns() % 10**6)  # printed with a failure, which can be had again by it
-    line = [sys.executable, "bench/fuzz.py", "--files", "400", "--seed", seed, "--keep", str(tmp_path)]
-    ended = subprocess.run(line, cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
-@pytest.mark.slow
-def test_damaged_files_of_a_run_are_made_again_or_named():
-    line = [sys.executable, "bench/damage.py", "--files", "1", "--seed", str(time.time_ns() % 10**6)]
-    ended = subprocess.run(line, cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
