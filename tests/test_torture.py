@@ -57,10 +57,6 @@ def test_what_a_kill_struck_is_read_from_the_record(reference):
     assert struck(ORDER[:2], "fixations/a: done before, kept\nphotos/a/1x1: done before, kept\n") == "train"
 
 
-def test_every_stage_of_a_real_run_has_a_kind(trained_run):
-    assert {kills.group(stage) for stage in small_run.done_stages(trained_run.parent)} == {"prepare", "train"}
-
-
 def test_files_that_differ_are_found(reference):
     folder = reference.place / "run"
     assert small_run.differing(folder, reference.files) == []
