@@ -46,11 +46,9 @@ $(BENCH)/.ready: pyproject.toml constraints.txt Makefile
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python bench/suite.py $(if $(wildcard $(OSIE)),--osie $(OSIE)) $(if $(wildcard $(WEIGHTS)),--weights $(WEIGHTS)) $(BENCH_OPTIONS)
 
-# interruptions, hostile files, damaged files; nothing else comes out than our own errors and the same results
+# kills, interruptions, damaged files, hostile files: nothing else comes out than our own errors and the same results
 torture: $(VENV)/.test
-	$(BIN)/python bench/torture.py --kills 50
-	$(BIN)/python bench/fuzz.py --files 20000
-	$(BIN)/python bench/damage.py
+	$(BIN)/python bench/torture.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) runs

@@ -1,78 +1,33 @@
-"""Damage every file of a small run, one at a time, resume it, and compare every file with the undamaged run's.
+"""Damage every file of a small run, one at a time, go on with it, and compare every file with the undisturbed run's.
 
-    python bench/damage.py [--seed N] [--files N]
-
-Each file is cut short and has one byte changed, at a place drawn by seed: in a run that was killed while it trained
-(its state and its best weights), and in a finished one. Then no file may be larger than so many bytes, at seven sizes.
-It must end either with every file as in the undamaged run (what was damaged is made again, which is said), or with exit
-2 and a message that names the file; never with another result. One line a file; exit code 1 on a failure.
+Each file is cut short and has one bit turned over, at a place drawn by seed: in a run that was killed while it trained
+(its state and its best weights), and in a finished one (of its figures, which take long to make again, each file has
+one of the two). It must end either with every file as in the undisturbed run (what was damaged is made again, which is
+said), or with exit 2 and a message that names the file; never with another result.
 """
 
-import argparse
-import os
 import random
-import resource
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from small_run import Reference, Row, Started, artefacts, differing, lane, lanes
 
-import torch
-from torture import artefacts
-
-import gazetune.commands
-import gazetune.pipeline  # noqa: F401
-from gazetune import cli
-
-SETTINGS = (
-    "data.world.images=42", "training.epochs=4", "training.evaluate_every=2", "training.checkpoint_seconds=0.01",
-    "training.batch_size=8", "map_size=56", "human.sigma_px=4",
-)  # fmt: skip
 UNSEEN = ("log.jsonl",)  # no result is computed from it; docs/RELIABILITY.md
-FULL_BYTES = (1_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
+TRAINING, FINISHED = "killed in training", "finished"
+AGAIN, NAMED, UNUSED = "made again, every file as before", "named, exit 2", "not used, every file as before"
 
 
-def arguments() -> list[str]:
-    """The run that is damaged: the demo's, smaller."""
-    sets = [part for setting in SETTINGS for part in ("--set", setting)]
-    return ["run", "demo", "--output", "run", "--device", "cpu", *sets, "--resume"]
+class Case(NamedTuple):
+    """One file of a run in one of two states, and what is done to it."""
 
-
-def resumed(place: Path, most_bytes: int | None = None) -> tuple[int, str]:
-    """Go on with the run in a process of its own; its exit code and what it said."""
-    said = place / "said.txt"
-    child = os.fork()
-    if child == 0:
-        with said.open("wb") as opened:
-            os.dup2(opened.fileno(), 2)
-            os.dup2(opened.fileno(), 1)
-        os.chdir(place)
-        sys.argv = ["gazetune", *arguments()]
-        torch.set_num_threads(1)
-        if most_bytes is not None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-        code = 1
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 0
-        except BaseException as reason:
-            print(f"Traceback: {reason!r}", file=sys.stderr, flush=True)
-            code = 70
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), said.read_text(errors="replace")
+    state: str
+    start: Path
+    name: str
+    kind: str
 
 
 def cut(content: bytes, draw: random.Random) -> bytes:
@@ -80,110 +35,87 @@ def cut(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(len(content))]
 
 
-def one_byte(content: bytes, draw: random.Random) -> bytes:
+def one_bit(content: bytes, draw: random.Random) -> bytes:
     """One bit of one byte is turned over."""
     found = bytearray(content)
     found[draw.randrange(len(found))] ^= 1 << draw.randrange(8)
     return bytes(found)
 
 
-DAMAGE: dict[str, Callable[[bytes, random.Random], bytes]] = {"cut short": cut, "one byte": one_byte}
+DAMAGE: dict[str, Callable[[bytes, random.Random], bytes]] = {"cut short": cut, "one bit": one_bit}
 
 
-def judged(place: Path, name: str, expected: dict[str, object]) -> str:
-    """What became of a run with this file damaged."""
-    code, said = resumed(place)
+def cases(reference: Reference, stopped: Path, seed: int, files: int | None) -> list[Case]:
+    """What is damaged, and how; only so many files with `files`."""
+    found = []
+    for state, start in ((TRAINING, stopped), (FINISHED, reference.place)):
+        for number, name in enumerate(name for name in artefacts(start / "run") if _has_content(start, name)):
+            kinds = list(DAMAGE)
+            if name.startswith("figures/"):
+                kinds = [kinds[(number + seed) % 2]]
+            found += [Case(state, start, name, kind) for kind in kinds]
+    if files is None:
+        return found
+    draw = random.Random(seed)
+    return [case for part in (TRAINING, FINISHED)
+            for case in draw.sample([c for c in found if c.state == part], files)]  # fmt: skip
+
+
+def _has_content(start: Path, name: str) -> bool:
+    return (start / "run" / name).stat().st_size > 0
+
+
+def resumed(reference: Reference, seed: int, case: Case) -> tuple[Case, str]:
+    """Damage one file and go on; the case and what became of the run."""
+    place = lane(reference.place.parent)
+    shutil.copytree(case.start / "run", place / "run")
+    path = place / "run" / case.name
+    path.write_bytes(DAMAGE[case.kind](path.read_bytes(), random.Random(f"{seed} {case.name} {case.kind}")))
+    process = Started(place)
+    code, said = process.wait(), process.said()
     if code == 2:
-        return "named, exit 2" if Path(name).name in said or Path(name).parent.name in said else f"NOT NAMED: {said}"
+        known = path.name in said or path.parent.name in said
+        return case, NAMED if known else f"NOT NAMED: {said[-500:]}"
     if code != 0:
-        return f"FAILED with exit {code}: {said[-500:]}"
-    wrong = _different(place / "run", expected)
+        return case, f"FAILED with exit {code}: {said[-500:]}"
+    wrong = different(place / "run", reference)
     if wrong:
-        return f"DIFFERENT: {', '.join(wrong)}"
-    return "made again, identical" if Path(name).name in said or "again, because" in said else "identical"
+        return case, f"DIFFERENT: {', '.join(wrong)}"
+    return case, AGAIN if path.name in said or "again, because" in said else UNUSED
 
 
-def _different(folder: Path, expected: dict[str, object]) -> list[str]:
-    """The files that are not as in the undamaged run."""
-    for name in UNSEEN:
-        (folder / name).unlink(missing_ok=True)
-    found = artefacts(folder)
-    return sorted({n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)} - set(UNSEEN))
+def different(folder: Path, reference: Reference) -> list[str]:
+    """The files that are not as in the undisturbed run, but for those from which no result is computed."""
+    return [name for name in differing(folder, reference.files) if name not in UNSEEN]
 
 
-def damage(where: Path, seed: int, most: int | None, say: Callable[[str], None] = print) -> Counter[str]:
-    """How often what happened, over all files and kinds of damage."""
-    whole = where / "whole"
-    whole.mkdir(parents=True)
-    code, said = resumed(whole)
-    if code:
-        raise RuntimeError(said)
-    expected = artefacts(whole / "run")
-    stopped = _killed_in_training(where / "stopped")
-    cases = [(stopped, name) for name in artefacts(stopped / "run")] + [(whole, name) for name in expected]
-    if most is not None:
-        cases = random.Random(seed).sample(cases, min(most, len(cases)))
-    counts: Counter[str] = Counter()
-    for start, name in cases:
-        for kind, spoil in DAMAGE.items():
-            place = where / "at_work"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(start, place)
-            path = place / "run" / name
-            draw = random.Random(f"{seed} {name} {kind}")
-            content = path.read_bytes()
-            if not content:
-                continue
-            path.write_bytes(spoil(content, draw))
-            found = judged(place, name, expected)
-            counts[found.partition(":")[0]] += 1
-            say(f"{'finished' if start == whole else 'killed'} run, {name}, {kind}: {found}")
-    for most_bytes in FULL_BYTES if most is None else ():
-        found = _full(where / "full", most_bytes, expected)
-        counts[found.partition(":")[0]] += 1
-        say(f"files of at most {most_bytes:,} bytes: {found}")
-    return counts
-
-
-def _full(place: Path, most_bytes: int, expected: dict[str, object]) -> str:
-    """A run that can write no file of more than so many bytes, and goes on when it can."""
-    shutil.rmtree(place, ignore_errors=True)
+def stopped_in_training(reference: Reference) -> Path:
+    """A run that was killed when its first training had a state to go on from and best weights."""
+    place = reference.place.parent / "stopped"
     place.mkdir()
-    code, said = resumed(place, most_bytes)
-    if (
-        code not in (0, 1)
-        or "Traceback" in said
-        or (code and "could not be written" not in said and "too large" not in said)
-    ):
-        return f"FAILED with exit {code}: {said[-500:]}"
-    again, said = resumed(place)
-    wrong = _different(place / "run", expected)
-    if again or wrong:
-        return f"DIFFERENT: {', '.join(wrong)} {said[-300:]}"
-    return f"exit {code}, then identical"
-
-
-def _killed_in_training(place: Path) -> Path:
-    """A run that was killed when its first training had a state to go on from."""
-    place.mkdir()
-    line = [sys.executable, "-m", "gazetune", *arguments()]
-    process = subprocess.Popen(line, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Started(place)
     log = place / "run" / "log.jsonl"
-    while process.poll() is None:
-        if log.is_file() and log.read_text().count('"validation"') >= 2:
-            process.kill()
-        time.sleep(0.01)
-    process.wait()
+    process.wait(lambda: log.is_file() and log.read_text().count('"validation"') >= 3)
+    process.kill()
     return place
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--files", type=int, help="so many files only, and no full disk")
-    options = parser.parse_args()
-    before = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        counted = damage(Path(folder), options.seed, options.files)
-    print(", ".join(f"{n} {what}" for what, n in counted.most_common()), f"({time.monotonic() - before:.0f} s)")
-    sys.exit(1 if any(what[:1].isupper() for what in counted) else 0)
+def damage(reference: Reference, stopped: Path, seed: int, workers: int, files: int | None = None) -> list[Row]:
+    """All cases; one row for each kind of damage in each of the two states. stopped: see `stopped_in_training`."""
+    wanted = cases(reference, stopped, seed, files)
+    return _rows(lanes(partial(resumed, reference, seed), wanted, workers, "damaged runs"), seed)
+
+
+def _rows(ended: Iterable[tuple[Case, str]], seed: int) -> list[Row]:
+    found: dict[tuple[str, str], Counter[str]] = {(s, k): Counter() for s in (TRAINING, FINISHED) for k in DAMAGE}
+    failures: dict[tuple[str, str], list[str]] = {key: [] for key in found}
+    for case, what in ended:
+        key = (case.state, case.kind)
+        found[key][what if what in (AGAIN, NAMED, UNUSED) else "failed"] += 1
+        if what not in (AGAIN, NAMED, UNUSED):
+            failures[key].append(f"seed {seed}, {case.state}, {case.name}, {case.kind}: {what}")
+    return [
+        Row("damage", f"{state}: {kind}", sum(counts.values()), "; ".join(f"{n} {what}" for what, n in counts.items()),
+            tuple(failures[state, kind]))
+        for (state, kind), counts in found.items() if counts
+    ]  # fmt: skip

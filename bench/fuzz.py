@@ -1,11 +1,12 @@
 """Spoil files of every kind that is read from outside, by seed, and see that nothing but our own errors comes out.
 
-    python bench/fuzz.py --files 20000 [--seed N] [--processes 2]
+    python bench/fuzz.py --files 20000 [--seed N] [--workers 2]
     python bench/fuzz.py --seed N --case 'READER:NUMBER'         one file again, with the whole traceback
 
 Each file is read in a process that is replaced when it dies, or takes more than 5 s of processor time. A failure is an
 error that is not gazetune's, a process that died, 5 s, more than 2 GB above what the libraries take, a file written
 outside its folder, or a pickle that was loaded. Prints a table; exit code 1 and the places of the files on a failure.
+The files are the same with any number of workers. bench/torture.py runs this among its other parts.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import traceback
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -32,14 +34,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 from fuzz_readers import READERS, Reader
-from rich.console import Console
-from rich.table import Table
+from small_run import Row, lanes, shown, total
 
 from gazetune.errors import GazetuneError
 
 CPU_SECONDS, WALL_SECONDS = 5, 60  # the second only for what waits for ever: other work may slow down a process
 MOST_BYTES = 2 << 30
 MOST_ADDRESSES = 6 << 30  # so that a wish for more fails at once instead of taking the machine along
+CHUNK = 250  # files, so that the readers that take long do not come last
 ACCEPTED, REFUSED = "accepted", "refused"
 
 
@@ -55,6 +57,13 @@ class Found:
     failures: list[str] = field(default_factory=list)
     most_seconds: float = 0.0
     most_bytes: int = 0
+
+    def add(self, other: "Found") -> None:
+        """What became of more files of the same reader."""
+        self.counts.update(other.counts)
+        self.failures += other.failures
+        self.most_seconds = max(self.most_seconds, other.most_seconds)
+        self.most_bytes = max(self.most_bytes, other.most_bytes)
 
 
 def one(reader: Reader, name: str, seed: int, case: int, good: Path, place: Path, debug: bool = False) -> str:
@@ -136,9 +145,9 @@ def _over(*_: object) -> None:
 
 
 def run_reader(name: str, seed: int, cases: range, top: Path, keep: Path) -> Found:
-    """All files of one reader, in processes that are replaced when they die or hang."""
+    """These files of one reader, in processes that are replaced when they die or hang."""
     reader, found = READERS[name], Found()
-    place = top / name.replace("/", "_")
+    place = top / f"{name.replace('/', '_')}-{cases.start}"
     good = place / "good"
     good.mkdir(parents=True)
     reader.write(good)
@@ -153,7 +162,7 @@ def run_reader(name: str, seed: int, cases: range, top: Path, keep: Path) -> Fou
             finally:
                 os._exit(0)
         os.close(writing)
-        died = _listen(reading, child, found, name, seed, place, keep)
+        died = _listen(reading, child, found, name, seed, place, keep, cases.start)
         os.close(reading)
         left = range(died + 1, cases.stop) if died is not None else range(0)
     return found
@@ -165,7 +174,9 @@ def _fresh(place: Path) -> Path:
     return place
 
 
-def _listen(reading: int, child: int, found: Found, name: str, seed: int, place: Path, keep: Path) -> int | None:
+def _listen(
+    reading: int, child: int, found: Found, name: str, seed: int, place: Path, keep: Path, first: int
+) -> int | None:
     """Take down what a process says; the number of the file at which it died, or None where it did all."""
     case = None
     while True:
@@ -180,14 +191,10 @@ def _listen(reading: int, child: int, found: Found, name: str, seed: int, place:
     _, status = os.waitpid(child, 0)
     if ready and os.waitstatus_to_exitcode(status) == 0:
         return None
-    here = _last(found)
+    here = first + sum(found.counts.values())
     what = f"the process died ({os.waitstatus_to_exitcode(status)})" if ready else f"nothing for {WALL_SECONDS} s"
     _note(found, f"0 0 FAILED {what}", name, seed, here, place, keep)
     return here
-
-
-def _last(found: Found) -> int:
-    return sum(found.counts.values())
 
 
 def _read(reading: int, n: int) -> bytes:
@@ -219,43 +226,37 @@ def shares(files: int, only: str | None) -> dict[str, int]:
     return given
 
 
-def fuzz(files: int, seed: int, processes: int, keep: Path, only: str | None = None) -> dict[str, Found]:
-    """All readers, so many at a time; name -> what became of its files."""
-    waiting, at_work = list(shares(files, only).items()), {}
+def chunks(files: int, only: str | None) -> list[tuple[str, range]]:
+    """The files of every reader in parts of at most CHUNK, the readers in turn."""
+    parts = [
+        (name, range(at, min(at + CHUNK, n))) for name, n in shares(files, only).items() for at in range(0, n, CHUNK)
+    ]
+    return sorted(parts, key=lambda part: part[1].start)
+
+
+def fuzz(files: int, seed: int, workers: int, keep: Path, only: str | None = None) -> dict[str, Found]:
+    """All readers, in so many processes side by side; name -> what became of its files, the same with any number."""
     found: dict[str, Found] = {}
     with tempfile.TemporaryDirectory() as top:
-        while waiting or at_work:
-            while waiting and len(at_work) < processes:
-                name, n = waiting.pop(0)
-                reading, writing = os.pipe()
-                child = os.fork()
-                if child == 0:
-                    os.close(reading)
-                    told = pickle.dumps(run_reader(name, seed, range(n), Path(top), keep))
-                    with os.fdopen(writing, "wb") as opened:
-                        opened.write(told)
-                    os._exit(0)
-                os.close(writing)
-                at_work[reading] = (name, child)
-            for reading in select.select(list(at_work), [], [])[0]:
-                name, child = at_work.pop(reading)
-                with os.fdopen(reading, "rb") as opened:
-                    found[name] = pickle.loads(opened.read())
-                os.waitpid(child, 0)
+        work = partial(_of_chunk, seed, Path(top), keep)
+        for name, one_of in lanes(work, chunks(files, only), workers, "fuzzed parts"):
+            found.setdefault(name, Found()).add(one_of)
     return {name: found[name] for name in READERS if name in found}
 
 
-def table(found: dict[str, Found]) -> Table:
-    """One row a reader."""
-    shown = Table("reader", *(["files", "accepted", "refused", "failures"]), "slowest, CPU s", "most memory, MB")
-    for name, one_of in found.items():
-        counts = one_of.counts
-        cells = (sum(counts.values()), counts[ACCEPTED], counts[REFUSED], counts["failed"])
-        shown.add_row(name, *(f"{n:,}" for n in cells), f"{one_of.most_seconds:.2f}", f"{one_of.most_bytes / 1e6:,.0f}")
-    total = sum((one_of.counts for one_of in found.values()), Counter[str]())
-    cells = (sum(total.values()), total[ACCEPTED], total[REFUSED], total["failed"])
-    shown.add_row("all", *(f"{n:,}" for n in cells), "", "")
-    return shown
+def _of_chunk(seed: int, top: Path, keep: Path, chunk: tuple[str, range]) -> tuple[str, Found]:
+    name, cases = chunk
+    return name, run_reader(name, seed, cases, top, keep)
+
+
+def rows(found: dict[str, Found]) -> list[Row]:
+    """The rows of the table of `make torture`."""
+    return [
+        Row("fuzz", name, sum(one_of.counts.values()),
+            f"{one_of.counts[ACCEPTED]:,} accepted, {one_of.counts[REFUSED]:,} refused; at most "
+            f"{one_of.most_seconds:.1f} s, {one_of.most_bytes / 1e6:,.0f} MB", tuple(sorted(one_of.failures)))
+        for name, one_of in found.items()
+    ]  # fmt: skip
 
 
 def again(name: str, seed: int, case: int) -> None:
@@ -273,7 +274,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--case", help="READER:NUMBER, as a failure is printed")
     parser.add_argument("--only", help="readers whose name has this in it")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "gazetune-fuzz")
@@ -283,9 +284,7 @@ if __name__ == "__main__":
         again(reader_name, options.seed, int(number))
         sys.exit()
     start = time.monotonic()
-    results = fuzz(options.files, options.seed, options.processes, options.keep, options.only)
-    Console(width=140).print(table(results))
+    found = rows(fuzz(options.files, options.seed, options.workers, options.keep, options.only))
+    shown(found)
     print(f"seed {options.seed}, {time.monotonic() - start:.0f} s")
-    bad = [line for one_of in results.values() for line in one_of.failures]
-    print("\n".join(bad))
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if total(found) else 0)

@@ -24,7 +24,7 @@ from gazetune.training.shares import require_alone, share_of
 from worlds import gazetune, small_study, small_vit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import torture
+from small_run import artefacts
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 
@@ -74,7 +74,7 @@ def test_two_processes_do_what_one_does(tmp_path, monkeypatch):
     later = [line for line in whole.log if line["step"] > shared_work.BREAK]
     assert_same_curve(shared_work.trained(50, found["middle"]).log, later, 50)
     assert_same_curve(found["goes_on"], later, 50)
-    one, two = (torture.artefacts(tmp_path / name) for name in ("one", "two"))
+    one, two = (artefacts(tmp_path / name) for name in ("one", "two"))
     assert one == two and len(one) == 3 * 3 + 1
     said_first = 0
     for rank in (0, 1):
@@ -174,7 +174,7 @@ def test_a_run_of_two_processes_leaves_the_files_of_one(monkeypatch, frozen):
     code, out, said = ended(two)
     assert code == 0, said
     assert out.count("report: ") == 1
-    one, two = (torture.artefacts(frozen / name) for name in ("one", "two"))
+    one, two = (artefacts(frozen / name) for name in ("one", "two"))
     differ = {name for name in one.keys() | two.keys() if one.get(name) != two.get(name)}
     assert differ == {"provenance.json", "report.html"}  # the number of processes, the command
     (one,), (two,) = one["provenance.json"], two["provenance.json"]

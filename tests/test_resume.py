@@ -1,6 +1,5 @@
 """Stops of every kind, and going on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from gazetune.training.loop import State
 from worlds import small_vit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import torture
+import small_run
 
 
 def started(study, *options):
@@ -26,14 +25,14 @@ def started(study, *options):
     return subprocess.Popen(line, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_stop_saves_and_exits_130_and_the_run_goes_on_to_the_same_end(study, number):
+def test_a_stop_saves_and_exits_130_and_the_run_goes_on_to_the_same_end(study):
+    """Ctrl-C on a real command line; SIGTERM, at moments drawn, in bench/interruptions.py."""
     settings = ("--set", "training.epochs=15", "--set", "training.evaluate_every=20")
     first = started(study, *settings)
     while sum(line.get("split") == "train" for line in Run(study / "run").log_lines()) < 8:
         assert first.poll() is None
         time.sleep(0.02)
-    first.send_signal(number)
+    first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 130 and "everything is saved" in said, said
     state = Run(study / "run").about("checkpoints/after-s42/resume.safetensors")["state"]
@@ -44,7 +43,7 @@ def test_a_stop_saves_and_exits_130_and_the_run_goes_on_to_the_same_end(study, n
     (study / "elsewhere").mkdir()
     (study / "elsewhere" / "small.yaml").write_text((study / "small.yaml").read_text())
     assert started(study / "elsewhere", *settings).wait(120) == 0
-    stopped, whole = (torture.artefacts(folder / "run") for folder in (study, study / "elsewhere"))
+    stopped, whole = (small_run.artefacts(folder / "run") for folder in (study, study / "elsewhere"))
     assert {name for name in stopped.keys() | whole.keys() if stopped.get(name) != whole.get(name)} == set()
 
 
@@ -104,10 +103,3 @@ def test_leftovers_of_a_killed_run_are_swept_away_and_the_lock_is_free(tmp_path)
             pass
     with Run(tmp_path).locked():
         pass
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_every_artefact_is_the_same(tmp_path, capsys):
-    """Three kills in make slow; GAZETUNE_KILLS=10 (or bench/torture.py --kills 50) for more."""
-    with capsys.disabled():  # the seed is printed, also when all is well
-        assert torture.torture(int(os.environ.get("GAZETUNE_KILLS", "3")), int(time.time()), tmp_path) == []

@@ -20,7 +20,7 @@ from gazetune.trackers import Tracked, require_trackers
 from worlds import run_small, small_vit, write_study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import torture
+import small_run
 
 NEEDS = {"tensorboard": "tensorboard", "trackio": "trackio", "wandb": "wandb"}
 INSTALLED = [name for name, package in NEEDS.items() if find_spec("accelerate") and find_spec(package)]
@@ -164,7 +164,7 @@ def test_losses_and_results_are_in_tensorboard_and_nothing_depends_on_it(monkeyp
     same(in_tensorboard(place / "told", "after-s42"), told(place / "told", "after-s42"), float32)
     same(in_tensorboard(place / "told", "before"), told(place / "told", "before"), float32)
     assert run_small(monkeypatch, place, output="untold") == 0
-    with_it, without = (torture.artefacts(place / name) for name in ("told", "untold"))
+    with_it, without = (small_run.artefacts(place / name) for name in ("told", "untold"))
     different = {name for name in with_it.keys() | without.keys() if with_it.get(name) != without.get(name)}
     # these three print the settings or the command, or hold the sha256 of one that does
     shown = {"config.yaml", "report.html", "provenance.json"}

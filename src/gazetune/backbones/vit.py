@@ -193,7 +193,8 @@ def _patches(pixels: Float[Tensor, "batch 3 h w"], grid: tuple[int, int], patch:
 
 def _find_blocks(model: nn.Module, depth: int, name: str) -> list[nn.Module]:
     """The transformer blocks: the one list of modules as long as the configuration says."""
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth and _projections(m[0])]
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth > 0]
+    lists = [m for m in stacks if _projections(m[0])]
     if len(lists) != 1:
         raise InputError(
             f"'{name}' ({type(model).__name__}) is not a plain vision transformer: no single stack of blocks."
