@@ -1,0 +1,224 @@
+"""How time and memory grow with the number of images: ten times the images, ten times the time, the same memory.
+
+    python bench/growth.py [--images 1000 10000 50000] [--training 1000 50000] [--rows FILE]
+
+Generated worlds: 64 drawn scenes again and again, looked at anew each time; maps of 32 x 32; a ViT of three layers with
+random weights, so that the model costs little beside what is measured. Each stage is done by the function that the
+pipeline does it by, in a process of its own, with one thread.
+
+Seconds are the processor's, user and system, of the stage without imports and models. Memory is the process's peak, of
+what the system cannot take back (a file that is mapped can be read again), looked at every 5 ms. What a world of 64
+images takes is start-up, and is taken off the seconds.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rows import Row, kept, rows_option
+from transformers import ViTConfig, ViTForImageClassification
+
+from gazetune import pipeline
+from gazetune.backbones.vit import HALF, VisionTransformer
+from gazetune.classify import classify
+from gazetune.commands.stages import make_job
+from gazetune.data.observers import Observers
+from gazetune.data.stimuli import Fixations, ObjectMask, Stimuli, rows_of
+from gazetune.data.synthetic import World, load_synthetic
+from gazetune.experiment import Experiment
+from gazetune.job import Job
+from gazetune.loading import load_labelled
+from gazetune.parity.settings import Classification
+from gazetune.run import Run
+from gazetune.tables.summary import write_tables
+
+SMALL = 64  # images of the world whose time is start-up; scenes drawn; images that are trained on beside those scored
+MAP_SIZE, PIXELS, KINDS, STEPS = 32, 32, 10, 20
+PHOTOS, WEIGHTS = "photos", "weights"
+STAGES = ("score", "biases", "parity", "tables")
+REPEATS = 3  # of the sizes below FEW
+FEW = 5000
+LOOK_SECONDS = 0.005
+LEAST, MOST, MOST_MEMORY = 9.0, 11.0, 1.1
+
+
+def experiment(folder: Path, learns: bool = False) -> Experiment:
+    """Two models of a ViT with random weights, on the generated data."""
+    tiny = str(folder / WEIGHTS)
+    return Experiment.model_validate(
+        {
+            "name": "growth",
+            "data": {"kind": "synthetic", "split": {"rule": "given"}},
+            "models": {"before": {"weights": tiny}, "after": {"weights": tiny, "train": learns}},
+            "reference": "before",
+            "map_size": MAP_SIZE,
+            "human": {"sigma_px": 15 * MAP_SIZE / 224},
+            "heads": False,
+            "training": {"max_steps": STEPS, "evaluate_every": STEPS, "precision": "fp32", "batch_size": 8},
+        }
+    )
+
+
+def world(n: int, split: Sequence[str]) -> Stimuli:
+    """n + SMALL images: the scenes of the generated world in turn, each time with other fixations and another name."""
+    total = n + len(split)
+    scenes = load_synthetic(World(images=SMALL, width=128, height=96, observers=Observers(count=2, fixations=5)))
+    index = np.arange(total) % SMALL
+    rows, offsets = rows_of(scenes.offsets, index)
+    seen = scenes.fixations.take(rows)
+    rng = np.random.default_rng(0)
+    columns = {"x": (seen.x, 128), "y": (seen.y, 96)}
+    moved = {
+        name: np.clip(values + rng.normal(0, 4, len(rows)), 0, side - 1).astype(np.float32)
+        for name, (values, side) in columns.items()
+    }
+    pictures = [scenes.pixels(i) for i in range(SMALL)]
+
+    def objects(image: str) -> tuple[ObjectMask, ...]:
+        return scenes.find_objects(scenes.ids[int(image) % SMALL]) if scenes.find_objects else ()
+
+    return Stimuli(
+        name="synthetic",
+        ids=tuple(f"{i:06d}" for i in range(total)),
+        width=scenes.width[index],
+        height=scenes.height[index],
+        fixations=Fixations(**moved, observer=seen.observer),
+        offsets=offsets,
+        paths=(None,) * total,
+        render=lambda image: pictures[int(image) % SMALL],
+        find_objects=objects,
+        given_split=(*split, *["test"] * n),
+    )
+
+
+def small_vit(folder: Path) -> None:
+    """A ViT of 16 patches and three layers with random weights."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+    model = ViTForImageClassification(ViTConfig(**shape, image_size=PIXELS, patch_size=8, num_labels=KINDS))
+    VisionTransformer(model, *HALF, (PIXELS, PIXELS), name="small").save(folder / WEIGHTS)
+
+
+def labelled_photos(folder: Path, n: int) -> None:
+    """n photos in folders by class; 64 files under many names."""
+    rng, drawn = np.random.default_rng(0), folder / "drawn"
+    drawn.mkdir()
+    for i in range(SMALL):
+        Image.fromarray(rng.integers(0, 255, (PIXELS, PIXELS, 3), dtype=np.uint8)).save(drawn / f"{i}.png")
+    for i in range(n):
+        place = folder / PHOTOS / f"class{i % KINDS}"
+        place.mkdir(parents=True, exist_ok=True)
+        os.link(drawn / f"{i % SMALL}.png", place / f"{i:06d}.png")
+
+
+def build(folder: Path, n: int) -> None:
+    """What the stages start from: weights, photos, and the world made ready in a run, with the models' maps."""
+    small_vit(folder)
+    labelled_photos(folder, n)
+    job = _job(folder)
+    pipeline.begin(job)
+    pipeline.prepare(job, world(n, ["train"] * SMALL))
+    pipeline.attend(job, job.main)
+
+
+def build_training(folder: Path, n: int) -> None:
+    """A world whose n images are trained on, made ready in a run."""
+    small_vit(folder)
+    job = _job(folder, learns=True)
+    pipeline.begin(job)
+    half = SMALL // 2
+    pipeline.prepare(job, world(half, ["train"] * n + ["validation"] * half))
+
+
+def _job(folder: Path, learns: bool = False) -> Job:
+    return make_job(experiment(folder, learns), Run(folder / "run"), "cpu", False)
+
+
+def classify_photos(job: Job) -> None:
+    """`gazetune parity`: read, classify and compare."""
+    settings = Classification(kind="folder", path=str(job.run.path.parent / PHOTOS))
+    classify(job, PHOTOS, load_labelled(PHOTOS, settings), settings)
+
+
+def put_together(job: Job) -> None:
+    """images.csv, tests.csv, summary.json and all other tables of the run, with their tests."""
+    stages, study = job.run.stages(), job.experiment
+    scored = {job.main: stages[f"score/{job.main}"]["outputs"] | stages[f"biases/{job.main}"]["outputs"]}
+    about = {"experiment": study.name, "reference": study.reference}
+    sizes = set(job.sizes.values())
+    write_tables(job.run, scored, study.roles(), list(job.metrics), sizes, about, classified=[PHOTOS])
+
+
+def work_of(stage: str, job: Job) -> Callable[[], None]:
+    """The stage as the pipeline does it."""
+    return {
+        "score": partial(pipeline.score, job, job.main),
+        "biases": partial(pipeline.look_for_biases, job, job.main),
+        "parity": partial(classify_photos, job),
+        "tables": partial(put_together, job),
+        "training": partial(pipeline.train, job),
+    }[stage]
+
+
+def held(kind: str) -> int:
+    """Bytes of this process's memory: `RssAnon` now, `VmHWM` with mapped files and at most since it began."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) * 1024
+
+
+def measured(stage: str, folder: Path) -> dict[str, float]:
+    """Do a stage in this process; seconds of the processor, peak of its memory in bytes."""
+    torch.set_num_threads(1)
+    job = _job(folder, learns=stage == "training")
+    work, most, done = work_of(stage, job), held("RssAnon"), threading.Event()
+
+    def look() -> None:
+        nonlocal most
+        while not done.wait(LOOK_SECONDS):
+            most = max(most, held("RssAnon"))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    start = time.process_time()
+    work()
+    seconds = time.process_time() - start
+    done.set()
+    looking.join()
+    return {"seconds": seconds, "anonymous": most, "peak": held("VmHWM")}
+
+
+def alone(what: str, folder: Path, n: int = 0) -> dict[str, float]:
+    """One step of this script in a process of its own, with one thread."""
+    command = [sys.executable, str(Path(__file__).absolute()), "--do", what, "--in", str(folder), "--of", str(n)]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{what} of {n} images failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout or "{}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--do", help=argparse.SUPPRESS)
+    parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--of", type=int, default=0, help=argparse.SUPPRESS)
+    rows_option(parser)
+    options = parser.parse_args()
+    if options.do == "build":
+        build(options.folder, options.of)
+    elif options.do == "build_training":
+        build_training(options.folder, options.of)
+    elif options.do:
+        print(json.dumps(measured(options.do, options.folder)))
