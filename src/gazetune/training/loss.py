@@ -1,7 +1,9 @@
 """The loss of images: what student and teacher say of them, put into the objective; its mean over a split."""
 
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from gazetune.attention import Method
 from gazetune.backbones import Backbone
-from gazetune.data.decoded import Pixels, batch_of
+from gazetune.data.decoded import Pixels, batch_of, room_for
 from gazetune.errors import Interrupted
+from gazetune.files import move
 from gazetune.progress import track
 from gazetune.training.objective import Loss, objective
 from gazetune.training.precision import autocast
@@ -36,15 +39,36 @@ class Part:
 
 def teacher_features(
     teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
-) -> Float[Tensor, "image dim"]:
-    """The frozen model's [CLS] state of every image, computed once; 4 bytes a dimension, kept in memory."""
-    features = []
+) -> Iterator[Float[Tensor, "batch dim"]]:
+    """The frozen model's [CLS] state of every image, computed once, a batch at a time."""
     starts = range(0, len(rows), settings.batch_size)
-    with torch.no_grad(), autocast(device, settings.precision):
-        for start in track(starts, "teacher", total=len(starts)):
-            images = batch_of(pixels, rows[start : start + settings.batch_size], device)
-            features.append(teacher(images).feature.float().cpu())
-    return torch.cat(features)
+    for start in track(starts, "teacher", total=len(starts)):
+        images = batch_of(pixels, rows[start : start + settings.batch_size], device)
+        with torch.no_grad(), autocast(device, settings.precision):
+            yield teacher(images).feature.float().cpu()
+
+
+def keep_features(path: Path, parts: Iterable[Float[Tensor, "batch dim"]], n: int) -> None:
+    """Write the features of n images, at least one, to an .npy file: 4 bytes a dimension, 4 GB for all of ImageNet.
+
+    The file is written beside and renamed when whole. Raises GazetuneError where the disk has no room for it.
+    """
+    beside, done, kept = path.with_name(f".{path.name}.part"), 0, None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        kept = room_for(beside, (n, part.shape[1]), np.float32) if kept is None else kept
+        kept[done : done + len(part)] = part.numpy()
+        done += len(part)
+    if kept is None or done != n:
+        raise ValueError(f"needed the features of {n} images; got {done}")
+    kept.flush()
+    move(beside, path)
+
+
+def open_features(path: Path) -> Float[Tensor, "image dim"]:
+    """What `keep_features` wrote, mapped from disk: memory holds only what is being used."""
+    # copy on write, or torch would warn of an array that cannot be written to; nothing is
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
 def loss_of(
