@@ -47,10 +47,10 @@ SMALL = 64  # images of the world whose time is start-up; scenes drawn; images t
 MAP_SIZE, PIXELS, KINDS, STEPS = 32, 32, 10, 20
 PHOTOS, WEIGHTS = "photos", "weights"
 STAGES = ("score", "biases", "parity", "tables")
-REPEATS = 3  # of the sizes below FEW
-FEW = 5000
+FEW = 5000  # from so many images on a world is measured once
 LOOK_SECONDS = 0.005
 LEAST, MOST, MOST_MEMORY = 9.0, 11.0, 1.1
+Figures = dict[str, list[float]]  # stage -> seconds, bytes
 
 
 def experiment(folder: Path, learns: bool = False) -> Experiment:
@@ -65,6 +65,7 @@ def experiment(folder: Path, learns: bool = False) -> Experiment:
             "map_size": MAP_SIZE,
             "human": {"sigma_px": 15 * MAP_SIZE / 224},
             "heads": False,
+            "metrics": ["cc", "nss", "auc_judd", "kl", "ig_bits"],
             "training": {"max_steps": STEPS, "evaluate_every": STEPS, "precision": "fp32", "batch_size": 8},
         }
     )
@@ -173,7 +174,7 @@ def work_of(stage: str, job: Job) -> Callable[[], None]:
 
 def held(kind: str) -> int:
     """Bytes of this process's memory: `RssAnon` now, `VmHWM` with mapped files and at most since it began."""
-    with open("/proc/self/status") as lines:
+    with Path("/proc/self/status").open() as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) * 1024
 
 
@@ -201,24 +202,77 @@ def measured(stage: str, folder: Path) -> dict[str, float]:
 def alone(what: str, folder: Path, n: int = 0) -> dict[str, float]:
     """One step of this script in a process of its own, with one thread."""
     command = [sys.executable, str(Path(__file__).absolute()), "--do", what, "--in", str(folder), "--of", str(n)]
-    done = subprocess.run(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{what} of {n} images failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout or "{}")
 
 
+def sized(n: int, stages: Sequence[str], builder: str, repeats: int = 1) -> Figures:
+    """Seconds and bytes of each stage on a world of n images: medians over the repeats; one where n is large."""
+    found: dict[str, list[list[float]]] = {stage: [] for stage in stages}
+    for _ in range(1 if n >= FEW else repeats):
+        with tempfile.TemporaryDirectory() as place:
+            alone(builder, Path(place), n)
+            for stage in stages:
+                told = alone(stage, Path(place), n)
+                found[stage].append([told["seconds"], told["anonymous"]])
+    return {stage: np.median(told, axis=0).tolist() for stage, told in found.items()}
+
+
+def growth_rows(images: Sequence[int], found: Sequence[Figures], start: Figures) -> list[Row]:
+    """Of each stage and two sizes one after the other: the time for ten times the images, and what memory grew by."""
+    rows = []
+    for stage in start:
+        for (n, few), (more, many) in zip(*[list(zip(images, found, strict=True))[k:] for k in (0, 1)], strict=False):
+            (seconds, bytes_), (longer, larger) = few[stage], many[stage]
+            times = 10 * n / more * (longer - start[stage][0]) / (seconds - start[stage][0])
+            text, of = f"{stage}, {more:,} images", f"{n:,} images"
+            rows.append(_row(f"{text}: time for ten times as many", of, longer, seconds, "s", times, LEAST, MOST))
+            memory = larger / 2**20, bytes_ / 2**20
+            kept_text = f"{text}: memory, {(larger - bytes_) / (more - n):,.0f} bytes an image"
+            rows.append(_row(kept_text, of, *memory, "MB", larger / bytes_, None, MOST_MEMORY))
+    return rows
+
+
+def _row(
+    item: str, of: str, ours: float, theirs: float, unit: str, value: float, least: float | None, most: float | None
+) -> Row:
+    return Row(item, of, ours, theirs, unit, value, value, value, 1, least, most)
+
+
+def training_row(images: Sequence[int]) -> Row:
+    """The memory of a few steps of training on many images against few."""
+    few, many = (sized(n, ["training"], "build_training")["training"][1] for n in images)
+    each = (many - few) / (images[1] - images[0])
+    text = f"training, {images[1]:,} images: memory, {each:,.0f} bytes an image"
+    memory = many / 2**20, few / 2**20
+    return _row(text, f"{images[0]:,} images", *memory, "MB", many / few, None, MOST_MEMORY)
+
+
+def measure_all(images: Sequence[int], training: Sequence[int], repeats: int) -> list[Row]:
+    """All rows, on worlds that are made and thrown away one after the other."""
+    start = sized(SMALL, STAGES, "build", repeats)
+    rows = growth_rows(images, [sized(n, STAGES, "build", repeats) for n in images], start)
+    return [*rows, *([training_row(training)] if training else [])]
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000, 50_000])
+    parser.add_argument("--training", type=int, nargs="*", default=[1000, 50_000], help="two sizes; none: left out")
+    parser.add_argument("--repeats", type=int, default=3, help="of worlds of fewer than 5,000 images")
     parser.add_argument("--do", help=argparse.SUPPRESS)
     parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--of", type=int, default=0, help=argparse.SUPPRESS)
     rows_option(parser)
     options = parser.parse_args()
-    if options.do == "build":
-        build(options.folder, options.of)
-    elif options.do == "build_training":
-        build_training(options.folder, options.of)
+    if options.do in ("build", "build_training"):
+        {"build": build, "build_training": build_training}[options.do](options.folder, options.of)
     elif options.do:
         print(json.dumps(measured(options.do, options.folder)))
+    else:
+        told = measure_all(options.images, options.training, options.repeats)
+        for row in told:
+            print(f"{row.item}: {row.value:.2f} ({row.ours:.1f} against {row.theirs:.1f} {row.unit} of {row.against})")
+        kept(told, options.rows)

@@ -119,9 +119,7 @@ def open_maps(run: Run, folder: str, size: int) -> Callable[[Int[np.ndarray, " b
     return lambda index: upsampled(_rows_of(files, "grid", index), size)
 
 
-def _rows_of(
-    files: Sequence[Path], kind: str, index: Int[np.ndarray, " batch"]
-) -> Float[Tensor, "batch height width"]:
+def _rows_of(files: Sequence[Path], kind: str, index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch height width"]:
     """The patch grids (`grid`) or ready-made maps (`map`) of these images, read from the shards."""
     found: list[Tensor] = [torch.empty(0)] * len(index)
     for shard in np.unique(index // SHARD).tolist():

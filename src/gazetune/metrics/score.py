@@ -54,9 +54,7 @@ def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> lis
         torch.set_num_threads(threads)
 
 
-def _in_order(
-    workers: ThreadPoolExecutor, function: Callable[[Index], Result], n: int, most: int
-) -> Iterator[Result]:
+def _in_order(workers: ThreadPoolExecutor, function: Callable[[Index], Result], n: int, most: int) -> Iterator[Result]:
     """The function's results, batch by batch, of which at most so many are begun before the first is taken."""
     waiting: deque[Future[Result]] = deque()
     for index in batches(n):
