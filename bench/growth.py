@@ -8,7 +8,8 @@ pipeline does it by, in a process of its own, with one thread.
 
 Seconds are the processor's, user and system, of the stage without imports and models. Memory is the process's peak, of
 what the system cannot take back (a file that is mapped can be read again), looked at every 5 ms. What a world of 64
-images takes is start-up, and is taken off the seconds.
+images takes is start-up, and is taken off the seconds. Run it on a quiet machine: seconds of the processor grow by
+half where others share its caches.
 """
 
 import argparse
@@ -226,7 +227,8 @@ def growth_rows(images: Sequence[int], found: Sequence[Figures], start: Figures)
     for stage in start:
         for (n, few), (more, many) in zip(*[list(zip(images, found, strict=True))[k:] for k in (0, 1)], strict=False):
             (seconds, bytes_), (longer, larger) = few[stage], many[stage]
-            times = 10 * n / more * (longer - start[stage][0]) / (seconds - start[stage][0])
+            # the small world's own images are taken off too
+            times = 10 * (n - SMALL) / (more - SMALL) * (longer - start[stage][0]) / (seconds - start[stage][0])
             text, of = f"{stage}, {more:,} images", f"{n:,} images"
             rows.append(_row(f"{text}: time for ten times as many", of, longer, seconds, "s", times, LEAST, MOST))
             memory = larger / 2**20, bytes_ / 2**20
@@ -271,6 +273,8 @@ if __name__ == "__main__":
         {"build": build, "build_training": build_training}[options.do](options.folder, options.of)
     elif options.do:
         print(json.dumps(measured(options.do, options.folder)))
+    elif min(options.images) <= SMALL or len(options.training) not in (0, 2):
+        parser.error(f"needed sizes above {SMALL} images, and two sizes of a training or none")
     else:
         told = measure_all(options.images, options.training, options.repeats)
         for row in told:
