@@ -50,7 +50,7 @@ def parts_of(backbone, n=20, targets="true_pairs", settings=None):
     points = grid_points(world)
     both = []
     for rows in (np.arange(n), np.arange(n, 2 * n)):
-        features = teacher_features(backbone, pixels, rows, settings, CPU)
+        features = torch.cat(list(teacher_features(backbone, pixels, rows, settings, CPU)))
         drawn_to = TARGETS[targets](points.take(rows), points.take(np.arange(n)), 42)
         both.append(Part(pixels, rows, drawn_to, features))
     return both

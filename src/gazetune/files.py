@@ -2,15 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gazetune.errors import GazetuneError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file so that it is there whole or not at all: beside it, to the disk, then renamed over it.
+
+    `content` may come piece by piece.
 
     Raises GazetuneError where the disk is full or the folder cannot be written; what was there before stays.
     """
@@ -18,7 +20,8 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as opened:
-            opened.write(content)
+            for piece in (content,) if isinstance(content, bytes) else content:
+                opened.write(piece)
             opened.flush()
             os.fsync(opened.fileno())
         move(beside, path)

@@ -145,10 +145,15 @@ def score(job: Job, name: str) -> None:
     """Alignment metrics: humans, the mean training map and every model on the same test images."""
     for used in {name, job.main}:
         job.run.verify(f"fixations/{used}")
-    test, training = job.prepared(name), job.prepared(job.main)
+    test, training = _test_and_training(job, name)
     how = {entry.key: job.experiment.method_of(entry.model) for entry in job.experiment.entries()}
     work = partial(write_scores, job.run, test, training, job.models, how, job.metrics)
     job.run.stage(f"score/{name}", _score_inputs(job, name), work)
+
+
+def _test_and_training(job: Job, name: str) -> tuple[Prepared, Prepared]:
+    test = job.prepared(name)
+    return test, test if name == job.main else job.prepared(job.main)
 
 
 def _score_inputs(job: Job, name: str) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def look_for_biases(job: Job, name: str) -> None:
         return
     for used in (f"objects/{name}", f"fixations/{name}", f"fixations/{job.main}"):
         job.run.verify(used)
-    test, training, experiment = job.prepared(name), job.prepared(job.main), job.experiment
+    (test, training), experiment = _test_and_training(job, name), job.experiment
     work = partial(write_biases, job.run, test, training, job.models, experiment.roles(), experiment.contrasts)
     job.run.stage(f"biases/{name}", _bias_inputs(job, name), work)
 

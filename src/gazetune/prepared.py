@@ -134,8 +134,10 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    pairs = [(i, c) for i, names in zip(table["image"], about.get("categories", []), strict=False) for c in names]
-    categories = pd.DataFrame(pairs, columns=["image", "category"], dtype="str")
+    of = about.get("categories", [])
+    images = table["image"].iloc[: len(of)].repeat([len(names) for names in of])
+    columns_of = {"image": images.to_numpy(), "category": [c for names in of for c in names]}
+    categories = pd.DataFrame(columns_of, dtype="str")
     return Prepared(
         name,
         table,

@@ -28,6 +28,7 @@ from gazetune.files import move, not_written, sha256_file, write_whole
 from gazetune.folder import locked
 from gazetune.progress import say
 
+CHUNK = 10_000  # rows of a table that are put into words at a time
 # what may differ between two identical runs: fields of provenance.json and of the lines of log.jsonl
 VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.jsonl": ("seconds",)}
 
@@ -161,12 +162,19 @@ class Run:
         A text that begins with = + - @ or a control character gets an apostrophe in front, or a spreadsheet would run
         it as a formula; `table` takes it off again. Numbers stay numbers.
         """
-        buffer, guarded = io.StringIO(), _each_text(table, FORMULA, r"'\1")
         # csv does not quote a carriage return by itself where lines end in a newline
-        returns = any("\r" in value for c in _texts(guarded) for value in guarded[c] if isinstance(value, str))
+        returns = any("\r" in value for c in _texts(table) for value in table[c] if isinstance(value, str))
         quoting: Literal[0, 1] = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-        guarded.to_csv(buffer, index=False, float_format="%.9g", quoting=quoting, lineterminator="\n")
-        return self.write(f"{name}.csv", buffer.getvalue())
+
+        def lines() -> Iterator[bytes]:  # the text of a table is many times as large as the table
+            for start in range(0, max(len(table), 1), CHUNK):
+                guarded, buffer = _each_text(table.iloc[start : start + CHUNK], FORMULA, r"'\1"), io.StringIO()
+                how: dict[str, Any] = {"float_format": "%.9g", "quoting": quoting, "lineterminator": "\n"}
+                guarded.to_csv(buffer, index=False, header=start == 0, **how)
+                yield buffer.getvalue().encode()
+
+        write_whole(self.file(f"{name}.csv"), lines())
+        return f"{name}.csv"
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], **about: Json) -> str:
         """Write tensors as safetensors, with `about` and their sha256 as JSON in the header."""

@@ -18,7 +18,7 @@ from gazetune.provenance import fingerprint
 from gazetune.tracking import followed
 from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
-from gazetune.training.loss import Part, teacher_features
+from gazetune.training.loss import Part, keep_features, open_features, teacher_features
 from gazetune.training.preservation import require_terms
 from gazetune.training.shares import require_alone
 from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
@@ -85,8 +85,8 @@ def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]
     return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
 
 
-def _teacher(job: Job, start: str, data: Prepared) -> str:
-    """The frozen start's [CLS] state of every image, computed once for all models that start there."""
+def _teacher(job: Job, start: str, data: Prepared) -> dict[SplitName, str]:
+    """The frozen start's [CLS] state of every image, computed once for all models that start there: a file a split."""
     weights, settings = weights_hash(start), job.experiment.training
     inputs = {
         "weights": weights,
@@ -94,24 +94,29 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
         "batch_size": settings.batch_size,
         "image_size": job.experiment.image_size,
         "data": made_by(job, *data_stages(job, data.name, start)),
+        "form": "npy",  # of the files; before version 0.5 one safetensors file, read whole
     }
-    file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
+    files = {split: f"cache/teacher-{data.name}-{weights[:12]}-{split}.npy" for split in SPLITS}
 
     def work() -> list[str]:
         teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
-        rows = {str(split): data.rows(split) for split in SPLITS}
-        features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
-        processes.on_main(lambda: job.run.write_tensors(file, features))
-        return [file]
+        for split, file in files.items():
+            rows = data.rows(split)
+            features = teacher_features(teacher, pixels, rows, settings, job.device)
+            keep_features(job.run.file(file), features, len(rows))
+        return list(files.values())
 
     job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work, shared=True)
-    return file
+    return files
 
 
-def _train_one(job: Job, entry: Entry, data: Prepared, teacher: str, beside: dict[str, str], inputs: str) -> list[str]:
+def _train_one(
+    job: Job, entry: Entry, data: Prepared, teacher: dict[SplitName, str], beside: dict[str, str], inputs: str
+) -> list[str]:
     settings, seed, start = job.experiment.training_of(entry.model), entry.seed or 0, entry.model.start
     student, pixels = on_device(job, start), data.pixels(job.sizes[start])
-    features, targets = job.run.tensors(teacher), _targets(job, entry, data)
+    features = {split: open_features(job.run.file(file)) for split, file in teacher.items()}
+    targets = _targets(job, entry, data)
     classes = {split: classes_of(job, entry, data, data.rows(split), student) for split in SPLITS}
     parts = {s: Part(pixels, data.rows(s), targets[s], features[s], classes[s]) for s in SPLITS}
     keep = keeper(job.run, entry.key, student, inputs)

@@ -1,6 +1,6 @@
 """The maps of a whole data set: batches without a graph; in a run, shard by shard on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -113,28 +113,35 @@ def sweep(run: Run, folder: str, written: Sequence[str]) -> None:
 def open_maps(run: Run, folder: str, size: int) -> Callable[[Int[np.ndarray, " batch"]], Float[Tensor, "batch s s"]]:
     """The maps of a model, or ready-made ones, by positions of images, 0..1 on a size x size grid.
 
-    Patch grids lie in memory and are enlarged when asked for. Ready-made maps, 200 times as large, stay on disk; every
+    All stay on disk, patch grids too, which are enlarged when asked for: memory does not grow with the images. Every
     shard is checked against its sha256 first.
     """
-    names = sorted(path.name for path in run.file(folder).glob("*.safetensors"))
-    first = run.tensors(f"{folder}/{names[0]}")
-    if "map" not in first:
-        grids = read_maps(run, folder)["grid"]
-        return lambda index: upsampled(grids[torch.from_numpy(index)], size)
-    for name in names[1:]:
-        run.tensors(f"{folder}/{name}")
+    kinds = {"map" if "map" in part else "grid" for part in shards(run, folder)}
+    files = [run.file(name) for name in _names(run, folder)]
+    if "map" in kinds:
+        return partial(_rows_of, files, "map")
+    return lambda index: upsampled(_rows_of(files, "grid", index), size)
 
-    def ready(index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch s s"]:
-        found = torch.empty(len(index), size, size)
-        for shard in np.unique(index // SHARD):
-            with safe_open(run.file(f"{folder}/{names[shard]}"), "pt") as opened:
-                maps = opened.get_slice("map")
-                for place in np.flatnonzero(index // SHARD == shard):
-                    row = int(index[place] % SHARD)
-                    found[place] = maps[row : row + 1][0]
-        return found
 
-    return ready
+def _rows_of(files: Sequence[Path], kind: str, index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch height width"]:
+    """The patch grids (`grid`) or ready-made maps (`map`) of these images, read from the shards."""
+    found: list[Tensor] = [torch.empty(0)] * len(index)
+    for shard in np.unique(index // SHARD).tolist():
+        with safe_open(files[shard], "pt") as opened:
+            maps = opened.get_slice(kind)
+            for place in np.flatnonzero(index // SHARD == shard).tolist():
+                row = int(index[place] % SHARD)
+                found[place] = maps[row : row + 1][0]
+    return torch.stack(found)
+
+
+def shards(run: Run, folder: str) -> Iterator[dict[str, Tensor]]:
+    """The files of a folder of maps in order, SHARD images each, one at a time; each is checked against its sha256."""
+    return (run.tensors(name) for name in _names(run, folder))
+
+
+def _names(run: Run, folder: str) -> list[str]:
+    return sorted(f"{folder}/{path.name}" for path in run.file(folder).glob("*.safetensors"))
 
 
 def class_names(run: Run, folder: str) -> tuple[str, ...]:
@@ -145,5 +152,5 @@ def class_names(run: Run, folder: str) -> tuple[str, ...]:
 
 def read_maps(run: Run, folder: str) -> dict[str, Tensor]:
     """All shards of a folder as one."""
-    shards = [run.tensors(f"{folder}/{path.name}") for path in sorted(run.file(folder).glob("*.safetensors"))]
-    return {key: torch.cat([shard[key] for shard in shards]) for key in shards[0]}
+    parts = list(shards(run, folder))
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

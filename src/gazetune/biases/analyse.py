@@ -1,6 +1,6 @@
 """All bias analyses of one data set: images with objects and maps in, tidy tables out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -53,25 +53,29 @@ def analyse(
     Raises:
         InputError: as `measure`; a contrast of the user's own that the objects do not have (see `check`).
     """
+    return BiasTables(**dict(each_table(stimuli, maps, contrasts, order, prior, size)))
+
+
+def each_table(
+    stimuli: Stimuli,
+    maps: Rows,
+    contrasts: Mapping[str, Contrast] | None = None,
+    order: Sequence[str] | None = None,
+    prior: str | None = None,
+    size: int = MAP_SIZE,
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables of `analyse` by name, one at a time, so that they need not all be held."""
     own = contrasts or {}
     measured = measure(stimuli, maps, size)
     for name, contrast in own.items():
         check(measured.objects, name, contrast)
-    return tables(measured, {**BIASES, **own}, list(order or maps), prior)
-
-
-def tables(
-    measured: Measured, contrasts: Mapping[str, Contrast], order: Sequence[str], prior: str | None
-) -> BiasTables:
-    """All tables from what one pass over images and maps has found."""
-    return BiasTables(
-        contrasts=pd.concat([contrast_table(measured, n, c, prior) for n, c in contrasts.items()], ignore_index=True),
-        objects=object_table(measured),
-        sparsity=sparsity_table(measured),
-        tests=bias_tests(measured, contrasts, order, prior),
-        means=bias_means(measured, contrasts, order),
-        exclusions=exclusion_table(measured, contrasts),
-    )
+    every, rows = {**BIASES, **own}, list(order or maps)
+    yield "contrasts", pd.concat([contrast_table(measured, n, c, prior) for n, c in every.items()], ignore_index=True)
+    yield "objects", object_table(measured)
+    yield "sparsity", sparsity_table(measured)
+    yield "means", bias_means(measured, every, rows)
+    yield "tests", bias_tests(measured, every, rows, prior)
+    yield "exclusions", exclusion_table(measured, every)
 
 
 def sparsity_table(measured: Measured) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, UInt8
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gazetune.errors import InputError
@@ -44,7 +45,7 @@ def decode(
     unreadable: dict[str, str] = {}
     beside = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = _room_for(beside, (len(stimuli), 3, *size))
+    pixels = room_for(beside, (len(stimuli), 3, *size))
 
     def one(i: int) -> None:
         try:
@@ -67,13 +68,13 @@ def decode(
     return unreadable
 
 
-def _room_for(path: Path, shape: tuple[int, ...]) -> np.memmap:
+def room_for(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> np.memmap:
     """An .npy file of this shape, mapped for writing, whose room on the disk is taken before anything is written.
 
     Without that, a full disk would kill the process at the first page that finds no room.
     """
     try:
-        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         with path.open("rb+") as opened:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)

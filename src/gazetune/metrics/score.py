@@ -1,7 +1,8 @@
 """Metrics of many images at once: maps and fixations in, one row an image out."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from gazetune.priors import Priors, of_training
 from gazetune.progress import track
 
 BATCH = 8  # images at a time: their maps stay in the processor's cache; memory does not grow with the data set
+AHEAD = 4  # batches that wait for each thread
 LARGE_BLOCK_BYTES = 31 * 2**20
 
 NEGATIVE = "negative values"  # the map is no distribution: KL and information gain are NaN, the others are not
@@ -37,6 +39,7 @@ def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> lis
     """The function's results over positions 0..n-1, a batch at a time, in order; as many batches at once as torch has
     threads. Shows progress, in batches, if told what is done.
 
+    No more than a few batches are begun and not done, so that what a batch holds while it is worked on does not add up.
     Each batch keeps to one thread: threads that share every small operation wait for each other far longer than they
     work, above all on a busy machine, and numpy's operations would use one anyway.
     """
@@ -45,10 +48,21 @@ def by_batch(function: Callable[[Index], Result], n: int, what: str = "") -> lis
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as workers:
-            results = workers.map(function, batches(n))
+            results = _in_order(workers, function, n, AHEAD * threads)
             return list(track(results, what, -(-n // BATCH)) if what else results)
     finally:
         torch.set_num_threads(threads)
+
+
+def _in_order(workers: ThreadPoolExecutor, function: Callable[[Index], Result], n: int, most: int) -> Iterator[Result]:
+    """The function's results, batch by batch, of which at most so many are begun before the first is taken."""
+    waiting: deque[Future[Result]] = deque()
+    for index in batches(n):
+        waiting.append(workers.submit(function, index))
+        if len(waiting) >= most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _keep_freed_memory() -> None:
@@ -80,7 +94,7 @@ def score_points(
         ValueError: attention maps of another size than the grid of the points.
     """
 
-    def part(index: Index) -> pd.DataFrame:
+    def part(index: Index) -> tuple[Float[np.ndarray, "batch metric"], Reasons]:
         given = {
             "attention": _of_size(maps(index), points.size),
             "density": densities(points, index),
@@ -94,11 +108,15 @@ def score_points(
             "density": np.where(given["density"].amax((1, 2)).isnan(), "constant human map", ""),
         }
         negative = np.where(given["attention"].amin((1, 2)) < 0, NEGATIVE, "")
-        values = {name: _values(metric, given, unusable) for name, metric in metrics.items()}
-        return pd.DataFrame({**values, "reason": _first([*unusable.values(), negative])})
+        values = [_values(metric, given, unusable) for metric in metrics.values()]
+        reasons = _first([*unusable.values(), negative])
+        return np.stack(values, axis=1) if values else np.empty((len(index), 0)), reasons
 
     parts = by_batch(part, len(points))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*metrics, "reason"])
+    if not parts:
+        return pd.DataFrame(columns=[*metrics, "reason"])
+    table = pd.DataFrame(np.concatenate([values for values, _ in parts]), columns=list(metrics))
+    return table.assign(reason=pd.Series(np.concatenate([why for _, why in parts]), dtype=object))
 
 
 def _of_size(maps: Float[Tensor, "batch height width"], size: int) -> Float[Tensor, "batch height width"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from gazetune.attention.extract import READY, open_maps, read_maps
+from gazetune.attention.extract import READY, SHARD, open_maps, shards
 from gazetune.maps import Points, densities, min_max
 from gazetune.metrics.score import Index, Maps, by_batch
 from gazetune.prepared import Prepared
@@ -54,8 +54,15 @@ def stored_maps(run: Run, test: Prepared, rows: Int[np.ndarray, " shown"], keys:
             ready = open_maps(run, folder, test.points.size)
             found[key] = _coarse(partial(_at, ready, index), len(rows))
         else:
-            found[key] = read_maps(run, folder)["grid"][torch.from_numpy(index)]
+            found[key] = _grids(run, folder, index)
     return {key: _stored(grids) for key, grids in found.items()}
+
+
+def _grids(run: Run, folder: str, index: Index) -> Float[Tensor, "image grid_height grid_width"]:
+    """The patch grids of these images, in their order, which ascends; no other ones are held."""
+    of_shard = index // SHARD
+    parts = (part["grid"][torch.from_numpy(index[of_shard == k] % SHARD)] for k, part in enumerate(shards(run, folder)))
+    return torch.cat(list(parts))
 
 
 def _at(maps: Maps, index: Index, part: Int[np.ndarray, " part"]) -> Float[Tensor, "part height width"]:

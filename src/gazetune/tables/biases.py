@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gazetune.attention.extract import open_maps
 from gazetune.biases import Contrast
-from gazetune.biases.analyse import BiasTables, analyse
+from gazetune.biases.analyse import each_table
 from gazetune.biases.kept import keep_objects, kept_stimuli
 from gazetune.data import Stimuli
 from gazetune.maps import densities
@@ -21,6 +21,7 @@ from gazetune.run import Json, Run
 from gazetune.tables.rows import GAUSSIAN, HUMAN, MEAN_MAP, OTHERS, Models, maps_folder, test_order
 
 KINDS = ("contrasts", "objects", "sparsity", "bias_means", "bias_tests", "exclusions")
+NAMES = {"means": "bias_means", "tests": "bias_tests"}
 
 
 def objects_name(dataset: str) -> str:
@@ -60,23 +61,22 @@ def write_biases(
     maps: dict[str, Maps] = {HUMAN: partial(densities, points), GAUSSIAN: partial(_every, priors.gaussian)}
     maps[prior] = partial(_every, priors.mean_map)
     maps |= {key: open_maps(run, maps_folder(test.name, key), about["size"]) for key in models}
-    found = analyse(stimuli, maps, contrasts, test_order(roles), prior, about["size"])
-    return [run.write_table(f"scores/{test.name}-{kind}", table) for kind, table in _named(found, models).items()]
+    size = about["size"]
+    del about  # every object by name: hundreds of bytes each
+    found = each_table(stimuli, maps, contrasts, test_order(roles), prior, size)
+    return [run.write_table(f"scores/{test.name}-{NAMES.get(kind, kind)}", _named(t, models)) for kind, t in found]
 
 
 def _every(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:
     return prior(index).expand(len(index), -1, -1)
 
 
-def _named(found: BiasTables, models: Models) -> dict[str, pd.DataFrame]:
-    """The tables by kind; those of single images and objects with model and seed in place of the key."""
-    tables = dict(zip(KINDS, (found.contrasts, found.objects, found.sparsity), strict=False))
-    split = {kind: _with_model(table, models) for kind, table in tables.items()}
-    means = found.means.rename(columns={"key": "model"})
-    return split | {"bias_means": means, "bias_tests": found.tests, "exclusions": found.exclusions}
-
-
-def _with_model(table: pd.DataFrame, models: Models) -> pd.DataFrame:
+def _named(table: pd.DataFrame, models: Models) -> pd.DataFrame:
+    """Tables of single images and objects with model and seed in place of the key; of means, the key as the model."""
+    if "key" not in table:
+        return table
+    if "mean" in table:
+        return table.rename(columns={"key": "model"})
     names = {key: name for key, (name, _) in models.items()}
     seeds = {key: seed for key, (_, seed) in models.items()}
     place = list(table.columns).index("key")

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from gazetune.attention.extract import READY, class_names, open_maps, read_maps
+from gazetune.attention.extract import READY, SHARD, class_names, open_maps, shards
 from gazetune.maps import Points, densities, min_max
 from gazetune.metrics import Metric
 from gazetune.metrics.baselines import by_image, half_against_half, leave_one_out, next_image
@@ -132,15 +132,25 @@ def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Model
     names = [test.classes[i] for i in wanted]
     for key in models:
         folder = maps_folder(test.name, key)
-        logits = None if run.file(f"{folder}/{READY}").is_file() else read_maps(run, folder).get("logits")
-        place = None if logits is None else class_places(test.classes, class_names(run, folder), logits.shape[1])
-        if logits is not None and place is not None:
-            said = predictions(logits[torch.from_numpy(labelled)], np.array(place)[wanted])
+        known = None if run.file(f"{folder}/{READY}").is_file() else next(shards(run, folder)).get("logits")
+        place = None if known is None else class_places(test.classes, class_names(run, folder), known.shape[1])
+        if place is not None:
+            said = _said(run, folder, labelled, np.array(place)[wanted])
             right[models[key]] = pd.DataFrame({"label": wanted, "class": names, "head": OWN}).join(said)
-        elif logits is not None:
+        elif known is not None:
             say(f"warning: '{key}' does not tell the classes of '{test.name}' apart; its accuracy is not counted")
     if not right:
         return []
     return [
         run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows[labelled], right, ("model", "seed")))
     ]
+
+
+def _said(run: Run, folder: str, rows: Int[np.ndarray, " row"], right: Int[np.ndarray, " row"]) -> pd.DataFrame:
+    """What a model says of these test images; no more than a file of its class scores is held at a time."""
+    of_shard, parts = rows // SHARD, []
+    for k, part in enumerate(shards(run, folder)):
+        here = of_shard == k
+        if here.any():
+            parts.append(predictions(part["logits"][torch.from_numpy(rows[here] % SHARD)], right[here]))
+    return pd.concat(parts, ignore_index=True)

@@ -1,8 +1,10 @@
 """The loss of images: what student and teacher say of them, put into the objective; its mean over a split."""
 
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +14,10 @@ from torch import Tensor
 from gazetune import processes
 from gazetune.attention import Method
 from gazetune.backbones import Backbone
-from gazetune.data.decoded import Pixels, batch_of
+from gazetune.data.decoded import Pixels, batch_of, room_for
 from gazetune.errors import Interrupted
-from gazetune.progress import track_all
+from gazetune.files import move
+from gazetune.progress import track
 from gazetune.training.objective import Loss, objective
 from gazetune.training.precision import autocast
 from gazetune.training.preservation import Preserve, preserved
@@ -38,16 +41,51 @@ class Part:
 
 def teacher_features(
     teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
-) -> Float[Tensor, "image dim"]:
-    """The frozen model's [CLS] state of every image, computed once; 4 bytes a dimension, kept in memory."""
-    starts = range(0, len(rows), settings.batch_size)
+) -> Iterator[Float[Tensor, "batches dim"]]:
+    """The frozen model's [CLS] state of every image, computed once, a batch of each process at a time."""
 
     def features(start: int) -> Float[Tensor, "batch dim"]:
         images = batch_of(pixels, rows[start : start + settings.batch_size], device)
-        return teacher(images).feature.float().cpu()
+        with torch.no_grad(), autocast(device, settings.precision):
+            return teacher(images).feature.float().cpu()
 
-    with torch.no_grad(), autocast(device, settings.precision):
-        return torch.cat(processes.dealt(features, starts, partial(track_all, what="teacher")))
+    starts, together = range(0, len(rows), settings.batch_size), processes.count()
+    rounds = [starts[first : first + together] for first in range(0, len(starts), together)]
+    for some in track(rounds, "teacher", total=len(rounds)):
+        yield torch.cat(processes.dealt(features, some))
+
+
+def keep_features(path: Path, parts: Iterable[Float[Tensor, "batches dim"]], n: int) -> None:
+    """Write the features of n images, at least one, to an .npy file: 4 bytes a dimension, 4 GB for all of ImageNet.
+
+    The file is written beside and renamed when whole; of several processes, the main one writes. Raises GazetuneError
+    where the disk has no room for it.
+    """
+    beside, done = path.with_name(f".{path.name}.part"), 0
+    kept: list[np.memmap] = []
+
+    def put(part: Float[Tensor, "batches dim"], first: int) -> None:
+        if not kept:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept.append(room_for(beside, (n, part.shape[1]), np.float32))
+        kept[0][first : first + len(part)] = part.numpy()
+
+    def finish() -> None:
+        kept[0].flush()
+        move(beside, path)
+
+    for part in parts:
+        processes.on_main(partial(put, part, done))
+        done += len(part)
+    if done != n or not n:
+        raise ValueError(f"needed the features of {n} images; got {done}")
+    processes.on_main(finish)
+
+
+def open_features(path: Path) -> Float[Tensor, "image dim"]:
+    """What `keep_features` wrote, mapped from disk: memory holds only what is being used."""
+    # copy on write, or torch would warn of an array that cannot be written to; nothing is
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
 def loss_of(

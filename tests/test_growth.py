@@ -1,0 +1,82 @@
+"""Memory that does not grow with the images: what is alive at once, what is read, what is written piece by piece."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gazetune import run as run_module
+from gazetune.attention.extract import SHARD, open_maps
+from gazetune.maps import upsampled
+from gazetune.metrics.score import BATCH, _in_order, by_batch
+from gazetune.run import Run
+from gazetune.training.loss import keep_features, open_features
+
+
+def test_no_more_batches_are_begun_than_may_wait():
+    begun = []
+
+    def part(index):
+        begun.append(int(index[0]) // BATCH)
+        return index.sum()
+
+    with ThreadPoolExecutor(1) as workers:
+        results = _in_order(workers, part, 100 * BATCH, 4)
+        assert next(results) == sum(range(BATCH))
+    assert begun == [0, 1, 2, 3]  # the other 96 were not handed over yet
+
+
+def test_results_come_in_the_order_of_the_images_whoever_is_done_first():
+    found = by_batch(lambda index: index.tolist(), 3 * BATCH + 1)
+    assert [i for part in found for i in part] == list(range(3 * BATCH + 1))
+
+
+def test_a_table_written_in_pieces_is_the_table_written_whole(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    texts = ["=1+1", "plain", None, "-x", "'=y", "a,b", '"']
+    table = pd.DataFrame({"image": texts, "x": [1 / 3, np.nan, 1e9, 2, 3, 4, 5], "seed": pd.array([1, None] * 3 + [4])})
+    run.write_table("whole", table)
+    monkeypatch.setattr(run_module, "CHUNK", 2)
+    run.write_table("pieces", table)
+    assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert run.table("pieces")["image"].tolist()[0] == "=1+1"
+    run.write_table("none", table.iloc[:0])
+    assert (tmp_path / "none.csv").read_text() == "image,x,seed\n"
+
+
+def test_grids_are_read_from_the_shards_in_any_order(tmp_path):
+    run, n = Run(tmp_path), SHARD + 5
+    grids = torch.rand(n, 2, 3, generator=torch.Generator().manual_seed(0))
+    for k in range(2):
+        part = grids[k * SHARD : (k + 1) * SHARD].clone()
+        run.write_tensors(f"maps/{k:05d}.safetensors", {"grid": part, "logits": torch.zeros(len(part), 2)}, inputs="")
+    index = np.array([n - 1, 0, SHARD, SHARD - 1])
+    assert torch.equal(open_maps(run, "maps", 6)(index), upsampled(grids[torch.from_numpy(index)], 6))
+
+
+def test_features_are_mapped_from_disk(tmp_path):
+    parts = [torch.arange(6.0).view(2, 3), torch.full((1, 3), -1.0)]
+    keep_features(tmp_path / "f.npy", iter(parts), 3)
+    assert torch.equal(open_features(tmp_path / "f.npy"), torch.cat(parts))
+    assert [p.name for p in tmp_path.iterdir()] == ["f.npy"]
+    with pytest.raises(ValueError, match="4 images"):
+        keep_features(tmp_path / "g.npy", iter(parts), 4)
+
+
+@pytest.mark.slow
+def test_the_bench_runs_on_small_worlds(tmp_path):
+    folder, script = tmp_path / "world", [sys.executable, "bench/growth.py"]
+    folder.mkdir()
+    root = Path(__file__).parents[1]
+    for step in ("build", "score"):
+        line = [*script, "--do", step, "--in", str(folder), "--of", "20"]
+        done = subprocess.run(line, cwd=root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["seconds"] > 0
+    assert len(pd.read_csv(folder / "run" / "scores" / "synthetic.csv").query("model == 'before'")) == 20
