@@ -14,7 +14,7 @@ from gazetune.experiment import with_controls
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
 from gazetune.training.loop import Keeper, Part, State, order_of, tune
-from gazetune.training.loss import loss_of, teacher_features
+from gazetune.training.loss import kept_of, loss_of, teacher_features
 from gazetune.training.objective import objective
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS, derangement
@@ -50,7 +50,7 @@ def parts_of(backbone, n=20, targets="true_pairs", settings=None):
     points = grid_points(world)
     both = []
     for rows in (np.arange(n), np.arange(n, 2 * n)):
-        features = teacher_features(backbone, pixels, rows, settings, CPU)
+        features = teacher_features(backbone, pixels, rows, settings, CPU, kept_of(settings))
         drawn_to = TARGETS[targets](points.take(rows), points.take(np.arange(n)), 42)
         both.append(Part(pixels, rows, drawn_to, features))
     return both

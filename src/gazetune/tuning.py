@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from gazetune.attention import METHODS
-from gazetune.backbones import weights_hash
+from gazetune.backbones import Kept, weights_hash
 from gazetune.beside import about_judge, judge, made_ready, preserve_with
 from gazetune.data.splits import SplitName
 from gazetune.errors import InputError
@@ -17,7 +17,7 @@ from gazetune.provenance import fingerprint
 from gazetune.tracking import followed
 from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
-from gazetune.training.loss import Part, teacher_features
+from gazetune.training.loss import Part, kept_of, teacher_features
 from gazetune.training.preservation import require_terms
 from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
 
@@ -37,7 +37,8 @@ def train(job: Job) -> None:
         if settings.lambda_logits or settings.lambda_tokens:
             require_terms(on_device(job, entry.model.start), settings, entry.model.start)
     beside = {entry.key: made_ready(job, entry) for entry in learning}
-    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.start for entry in learning)}
+    asked = dict.fromkeys((e.model.start, kept_of(job.experiment.training_of(e.model))) for e in learning)
+    teachers = {(start, kept): _teacher(job, start, kept, data) for start, kept in asked}
     for entry in learning:
         weights, settings = entry.model.start, job.experiment.training_of(entry.model)
         inputs = {
@@ -50,7 +51,9 @@ def train(job: Job) -> None:
             "data": made_by(job, *data_stages(job, job.main, weights)),
         }  # not the version: a training of hours is not done again because the tool is newer
         inputs |= {name: made_by(job, stage) for name, stage in beside[entry.key].items()}
-        work = partial(_train_one, job, entry, data, teachers[weights], beside[entry.key], fingerprint(inputs))
+        work = partial(
+            _train_one, job, entry, data, teachers[weights, kept_of(settings)], beside[entry.key], fingerprint(inputs)
+        )
         job.run.stage(f"train/{entry.key}", inputs, work)
         job.run.file(resume_file(entry.key)).unlink(missing_ok=True)  # done and recorded: nothing left to go on from
 
@@ -81,8 +84,11 @@ def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]
     return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
 
 
-def _teacher(job: Job, start: str, data: Prepared) -> str:
-    """The frozen start's [CLS] state of every image, computed once for all models that start there."""
+def _teacher(job: Job, start: str, kept: Kept, data: Prepared) -> str:
+    """The frozen start's [CLS] state of every image, computed once for all models that start there.
+
+    The same but for rounding whatever is `kept`.
+    """
     weights, settings = weights_hash(start), job.experiment.training
     inputs = {
         "weights": weights,
@@ -91,15 +97,16 @@ def _teacher(job: Job, start: str, data: Prepared) -> str:
         "image_size": job.experiment.image_size,
         "data": made_by(job, *data_stages(job, data.name, start)),
     }
-    file = f"cache/teacher-{data.name}-{weights[:12]}.safetensors"
+    way = "" if kept == "read" else f"-{kept}"
+    file = f"cache/teacher-{data.name}-{weights[:12]}{way}.safetensors"
 
     def work() -> list[str]:
         teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
         rows = {str(split): data.rows(split) for split in SPLITS}
-        features = {s: teacher_features(teacher, pixels, r, settings, job.device) for s, r in rows.items()}
+        features = {s: teacher_features(teacher, pixels, r, settings, job.device, kept) for s, r in rows.items()}
         return [job.run.write_tensors(file, features)]
 
-    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work)
+    job.run.stage(f"teacher/{data.name}/{weights[:12]}{way}", inputs, work)
     return file
 
 

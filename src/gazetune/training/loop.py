@@ -56,7 +56,7 @@ def tune(
     learnable = student.learnable()
     for name, parameter in student.model.named_parameters():
         parameter.requires_grad_(name in learnable)
-    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     norms = moving_norms(student, settings)
     statistics = statistics_of(norms)
     state = restore(learnable, optimiser, statistics, keep) or State()

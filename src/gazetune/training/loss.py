@@ -1,7 +1,7 @@
 """The loss of images: what student and teacher say of them, put into the objective; its mean over a split."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gazetune.attention import Method
-from gazetune.backbones import Backbone
+from gazetune.backbones import Backbone, Kept
 from gazetune.data.decoded import Pixels, batch_of
 from gazetune.errors import Interrupted
 from gazetune.progress import track
@@ -35,7 +35,12 @@ class Part:
 
 
 def teacher_features(
-    teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
+    teacher: Backbone,
+    pixels: Pixels,
+    rows: Int[np.ndarray, " image"],
+    settings: Training,
+    device: torch.device,
+    kept: Kept = "read",
 ) -> Float[Tensor, "image dim"]:
     """The frozen model's [CLS] state of every image, computed once; 4 bytes a dimension, kept in memory."""
     features = []
@@ -43,8 +48,16 @@ def teacher_features(
     with torch.no_grad(), autocast(device, settings.precision):
         for start in track(starts, "teacher", total=len(starts)):
             images = batch_of(pixels, rows[start : start + settings.batch_size], device)
-            features.append(teacher(images).feature.float().cpu())
+            features.append(teacher(images, kept).feature.float().cpu())
     return torch.cat(features)
+
+
+def kept_of(settings: Training) -> Kept:
+    """What is kept of the attention: all tokens of the last block only where they are held on to.
+
+    Teacher and student keep the same, so that their features are the same bit for bit before the first step.
+    """
+    return "mean" if settings.lambda_tokens else "read"
 
 
 def loss_of(
@@ -59,6 +72,8 @@ def loss_of(
     """The objective on these images of a split; `others`: positions of the other photos that are held on to as well."""
     device = next(student.model.parameters()).device
     images = batch_of(part.pixels, part.rows[index], device)
+    if attend.keeps == "read":
+        attend = replace(attend, keeps=kept_of(settings))
     with autocast(device, settings.precision):
         output = attend.forward(student, images)
     teacher = part.teacher[torch.from_numpy(index)].to(device)
