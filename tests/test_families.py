@@ -15,6 +15,7 @@ from gazetune.attention.extract import attention_maps
 from gazetune.attention.rollout import carried_row, cls_row, rollout
 from gazetune.backbones import Output, load_backbone
 from gazetune.backbones.families import FAMILIES, HALF, normalised
+from gazetune.backbones.head_mean import HeadMean
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
@@ -461,3 +462,16 @@ def test_what_is_read_does_not_need_the_other_rows_of_the_last_block(name, size)
         pairs += [(gradients[kept][n], gradients["heads"][n]) for n in gradients[kept] if "k_proj.bias" not in n]
         for ours, theirs in pairs:
             assert (ours - theirs).abs().max() <= 1e-12 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_attention_and_its_mean_have_autograds_gradients(rows):
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((3, rows, 2, 4), (3, 5, 2, 4), (3, 5, 2, 4))  # heads and tokens change places, as in a model
+    asked = [torch.randn(s, generator=draw, dtype=torch.float64).transpose(1, 2).requires_grad_() for s in shapes]
+    assert torch.autograd.gradcheck(lambda *states: HeadMean.apply(*states, 0.3), asked)
+    query, key, value = asked
+    probabilities = (query @ key.transpose(2, 3) * 0.3).softmax(-1)
+    mixed, mean = HeadMean.apply(query, key, value, 0.3)
+    torch.testing.assert_close(mixed, (probabilities @ value).transpose(1, 2), atol=1e-14, rtol=0)
+    torch.testing.assert_close(mean, probabilities.mean(1), atol=1e-15, rtol=0)

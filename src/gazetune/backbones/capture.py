@@ -8,14 +8,14 @@ rows for models that are not read at [CLS].
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from gazetune.backbones.head_mean import HeadMean
 
 HEAD_MEAN, READ = "gazetune_head_mean", "gazetune_read"
 EACH_HEAD, CLS_ROWS = "gazetune_each_head", "gazetune_cls_rows"
@@ -63,42 +63,6 @@ def apart(states: Float[Tensor, "batch _ _ dim"], query: Asking) -> Queries:
     if states.shape[1] == query.shape[1]:
         return states
     return states.reshape(len(states), -1, query.shape[1], states.shape[-1]).transpose(1, 2)
-
-
-class HeadMean(torch.autograd.Function):
-    """Attention, and its probabilities averaged over heads, with the gradient written out.
-
-    autograd's own passes over the probabilities once more for the scaling, and twice for the mean over heads:
-    for ViT-B/16 and 8 images 15 MB each time. First derivatives only.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Asking, key: Queries, value: Queries, scaling: float
-    ) -> tuple[Float[Tensor, "batch rows heads dim"], Float[Tensor, "batch rows tokens"]]:
-        """Mixed values [batch, rows, heads, dim] and the mean over heads [batch, rows, tokens]."""
-        exact = torch.float64 if query.dtype == torch.float64 else torch.float32
-        probabilities = torch.softmax((query * scaling) @ key.transpose(2, 3), dim=-1, dtype=exact)
-        ctx.save_for_backward(query, key, value, probabilities)
-        ctx.scaling = scaling
-        mixed = probabilities.to(value.dtype) @ value
-        return mixed.transpose(1, 2).contiguous(), probabilities.mean(dim=1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, by_mixed: Tensor, by_mean: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Gradients by query, key and value."""
-        query, key, value, probabilities = ctx.saved_tensors
-        by_mixed = by_mixed.transpose(1, 2)
-        by_value = probabilities.to(value.dtype).transpose(2, 3) @ by_mixed
-        inner = by_mixed @ value.transpose(2, 3)
-        if by_mean is not None:
-            inner = torch.add(inner, by_mean[:, None], alpha=1 / query.shape[1])
-        by_scores = torch._softmax_backward_data(inner.to(probabilities.dtype), probabilities, -1, probabilities.dtype)
-        by_scores = by_scores.to(query.dtype)
-        by_query = (by_scores @ key).mul_(ctx.scaling)
-        by_key = (by_scores.transpose(2, 3) @ query).mul_(ctx.scaling)
-        return by_query, by_key, by_value, None
 
 
 def each_head_attention(

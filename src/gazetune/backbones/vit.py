@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, READ, patch_rows
 from gazetune.backbones.families import CLS_ALONE, HALF, IMAGENET, WORDS, class_names, family_of, normalised, pair
 from gazetune.backbones.last_block import cls_row_only, keys_and_values
+from gazetune.backbones.products import speed_up
 from gazetune.backbones.protocol import Given, Kept, Output
 from gazetune.errors import InputError
 
@@ -58,6 +59,7 @@ class VisionTransformer:
         alone = type(model).__name__ in CLS_ALONE and keys_and_values(self._blocks[-1])
         self._shortens = self._reads if alone else None  # the norm by which the last block can be cut to [CLS]
         self._tower: Any = getattr(model, "vision_model", model)
+        speed_up(model)
         self._seen: dict[str, Any] = {}
         self._watch()
         self._tower.set_attn_implementation(HEAD_MEAN)
