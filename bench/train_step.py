@@ -7,8 +7,10 @@ Each round runs, in one process, on the same weights, photos and targets:
   plain      the paper as one would write it down: Hugging Face eager attention with output_attentions, the full matrix
              products of the rollout, the teacher's forward pass in every step
   no maps    forward and backward with torch's fused attention, distillation alone: no map at all
-  products   the matrix products of a block of ViT-B, forward and backward
-Ratios are medians over rounds of the times of one round; the optimiser's step is part of the first three.
+  products   the matrix products of a block of ViT-B, forward and backward, as torch multiplies them
+  best       in float32 on AMD: the same products by oneDNN, as gazetune multiplies them (backbones/products.py)
+The optimiser's step is part of the first three. With --clock cpu the processor time of one thread is measured, which
+holds on a machine that has other work.
 """
 
 import argparse
@@ -18,11 +20,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from rows import Row, kept, paired, rows_option
 from torch import Tensor
 from torch.nn.functional import interpolate, mse_loss
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import ViTConfig, ViTForImageClassification
 
 from gazetune.attention import METHODS
+from gazetune.backbones.products import Product, onednn_is_faster
 from gazetune.backbones.vit import HALF, VisionTransformer
 from gazetune.training.loss import Part, loss_of
 from gazetune.training.precision import autocast
@@ -145,7 +150,7 @@ def step_without_maps(setting: Setting) -> Callable[[], float]:
     return step
 
 
-def products(setting: Setting) -> Callable[[], float]:
+def products(setting: Setting, best: bool = False) -> Callable[[], float]:
     """The matrix products of a block's linear layers, forward and backward by inputs; returns operations."""
     kind = torch.bfloat16 if setting.precision == "bf16" else torch.float32
     rows = len(setting.images) * TOKENS
@@ -155,27 +160,33 @@ def products(setting: Setting) -> Callable[[], float]:
     def multiply() -> float:
         for _ in range(12):
             for _ in range(4):
-                narrow @ square.T  # a projection
-                narrow @ square  # its gradient by its inputs
-            wide @ up
-            narrow @ up.T
+                _times(narrow, square.T, best)  # a projection
+                _times(narrow, square, best)  # its gradient by its inputs
+            _times(wide, up, best)
+            _times(narrow, up.T, best)
         return 12 * 2.0 * rows * DIM * (8 * DIM + 2 * MLP)
 
     return multiply
 
 
-def _timed(device: torch.device, work: Callable[[], float]) -> tuple[float, float]:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    before = time.perf_counter()
-    result = work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - before, result
+def _times(a: Tensor, b: Tensor, best: bool) -> Tensor:
+    return Product.apply(a, b.T, None) if best else a @ b
 
 
-def measure(precision: str, batch: int, rounds: int, device: torch.device) -> dict[str, object]:
-    """Medians over rounds, each round every way in turn."""
+def _timed(device: torch.device, work: Callable[[], float], clock: Callable[[], float]) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    before = clock()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - before
+
+
+def measure(
+    precision: str, batch: int, rounds: int, device: torch.device, clock: Callable[[], float]
+) -> tuple[list[Row], dict[str, float]]:
+    """The rows, over rounds in each of which every way has its turn; the first losses of ours and of the plain way."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch, 3, SIDE, SIDE), generator=draw, dtype=torch.uint8).to(device)
     setting = Setting(precision, device, images, torch.rand(batch, SIDE, SIDE, generator=draw).to(device))
@@ -183,21 +194,64 @@ def measure(precision: str, batch: int, rounds: int, device: torch.device) -> di
         "gazetune": gazetune_step(setting), "plain": plain_step(setting), "no maps": step_without_maps(setting),
         "products": products(setting),
     }  # fmt: skip
+    if precision == "fp32" and device.type == "cpu" and onednn_is_faster():
+        ways["best"] = products(setting, best=True)
     first = {name: work() for name, work in ways.items()}  # warm; the first step's loss is of the same weights
-    times = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, work in ways.items():
-            times[name].append(_timed(device, work)[0])
-    own = np.array(times["gazetune"])
-    share = flop(batch) / own / (first["products"] / np.array(times["products"]))
-    return {
-        "precision": precision,
-        "seconds": {name: float(np.median(taken)) for name, taken in times.items()},
-        "plain / gazetune": np.quantile(np.array(times["plain"]) / own, [0.5, 0.25, 0.75]).tolist(),
-        "gazetune / no maps": np.quantile(own / np.array(times["no maps"]), [0.5, 0.25, 0.75]).tolist(),
-        "share of the rate of products": np.quantile(share, [0.5, 0.25, 0.75]).tolist(),
-        "loss": {name: first[name] for name in ("gazetune", "plain")},
-    }
+            times[name].append(_timed(device, work, clock))
+    item, own = f"training step of ViT-B/16, batch {batch}, {precision}", times["gazetune"]
+    least = {"fp32": 0.88, "bf16": 0.75}[precision]
+    rows = [
+        paired(item, "plain, eager, full products", own, times["plain"], unit="s"),
+        paired(item, "fused attention, no maps", own, times["no maps"], unit="s", at_most=1.0, slower=True),
+        _share(item, "share of torch's products", own, times["products"], first["products"], batch, least),
+    ]
+    if "best" in ways:
+        rows.append(_share(item, "share of oneDNN's products", own, times["best"], first["best"], batch, None))
+    return rows, {name: first[name] for name in ("gazetune", "plain")}
+
+
+def _share(
+    item: str, against: str, own: list[float], taken: list[float], operations: float, batch: int, least: float | None
+) -> Row:
+    """The row of the step's rate as a share of a rate of products: the time its operations would take over its own."""
+    ideal = [seconds * flop(batch) / operations for seconds in taken]
+    return paired(item, against, own, ideal, unit="s", at_least=least)
+
+
+def agreement(batch: int, device: torch.device) -> list[Row]:
+    """How far loss and gradient of a first step in float32 are from those of the plain way; learning rate 0."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, SIDE, SIDE), generator=draw, dtype=torch.uint8).to(device)
+    setting = Setting("fp32", device, images, torch.rand(batch, SIDE, SIDE, generator=draw).to(device))
+    (loss, ours), (plain, theirs) = (_first_gradients(way, setting) for way in (gazetune_step, plain_step))
+    names = [name for name in theirs if "k_proj.bias" not in name and "key.bias" not in name]  # 0 but for rounding
+    gap = torch.stack([(ours[n] - theirs[n]).norm() for n in names]).norm()
+    size = torch.stack([theirs[n].norm() for n in names]).norm()
+    far = {"loss": abs(loss - plain) / abs(plain), "gradient": (gap / size).item()}
+    item = "training step of ViT-B/16, fp32, relative difference"
+    nan = float("nan")
+    return [Row(item, f"plain: {n}", nan, nan, "", v, v, v, 1, at_most=1e-4) for n, v in far.items()]
+
+
+def _first_gradients(
+    way: Callable[[Setting], Callable[[], float]], setting: Setting
+) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients of the first step, caught where the optimiser gets them."""
+    caught: dict[str, Tensor] = {}
+    names = [name for name, _ in vit().named_parameters() if ".attention." in name]
+
+    def catch(optimiser: torch.optim.Optimizer, *_: object) -> None:
+        learnt = [p for group in optimiser.param_groups for p in group["params"]]
+        caught.update({n: p.grad.clone() for n, p in zip(names, learnt, strict=True) if p.grad is not None})
+
+    hook = register_optimizer_step_pre_hook(catch)
+    try:
+        return way(setting)(), caught
+    finally:
+        hook.remove()
 
 
 if __name__ == "__main__":
@@ -205,8 +259,19 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--clock", choices=["elapsed", "cpu"], default="elapsed")
+    rows_option(parser)
     options = parser.parse_args()
     where = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.clock == "cpu":
+        torch.set_num_threads(1)
+    chosen = time.process_time if options.clock == "cpu" else time.perf_counter
+    found = agreement(options.batch, where)
     for precision in options.precision:
-        for name, value in measure(precision, options.batch, options.rounds, where).items():
-            print(f"{name}: {value}")
+        rows, losses = measure(precision, options.batch, options.rounds, where, chosen)
+        print(f"{precision}: first losses {losses}")
+        found += rows
+    for row in found:
+        print(f"{row.item}, {row.against}: {row.value:.3g} ({row.low:.3g} to {row.high:.3g}), {row.ours:.3g} "
+              f"against {row.theirs:.3g} {row.unit}, n = {row.n}, holds: {row.holds}")  # fmt: skip
+    kept(found, options.rows)

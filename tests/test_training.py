@@ -249,3 +249,18 @@ def test_a_control_is_the_tuned_model_but_for_its_targets():
     assert with_controls(there, ("uniform",)) == there
     with pytest.raises(ValueError, match="another model 'control_centre'"):
         with_controls({"models": {"tuned": tuned, "control_centre": start}}, ("centre",))
+
+
+def test_a_gradient_that_is_too_long_is_shortened():
+    losses = {}
+    for longest in (None, 1e6, 1e-9):
+        student, memory = load_backbone("tiny"), Memory()
+        asked = fast(max_steps=3, lr=3e-5, weight_decay=0, max_grad_norm=longest)
+        tune(student, *parts_of(student), ROLLOUT, asked, 42, memory.keeper)
+        losses[longest] = memory.losses()
+    assert losses[1e6] == losses[None]  # none is that long
+    moved = np.abs(np.subtract(losses[1e-9], losses[None]))
+    assert moved[0] == 0
+    assert moved[1] > 1e-3  # 1e-9 in all is below Adam's epsilon of 1e-8: hardly a step
+    assert "max_grad_norm" not in fast().what_matters()
+    assert fast(max_grad_norm=1.0).what_matters()["max_grad_norm"] == 1.0

@@ -89,7 +89,7 @@ def tune(
             others = _others(state.step, settings, seed, preserve)
             with by_the_batch(norms.values()):
                 loss = loss_of(student, train, index, attend, settings, preserve, others)
-            keep.log(_step(optimiser, state, loss))
+            keep.log(_step(optimiser, state, loss, settings.max_grad_norm))
             if is_due():
                 look()
             elif stop.is_set() or time.monotonic() - saved > settings.checkpoint_seconds:
@@ -101,13 +101,17 @@ def tune(
     return state
 
 
-def _step(optimiser: torch.optim.Optimizer, state: State, loss: Loss) -> dict[str, float | int | str]:
-    """One step of the optimiser; what to log of it."""
+def _step(
+    optimiser: torch.optim.Optimizer, state: State, loss: Loss, longest: float | None
+) -> dict[str, float | int | str]:
+    """One step of the optimiser along a gradient of at most this length; what to log of it."""
     start = time.monotonic()
     if not torch.isfinite(loss.total):
         raise GazetuneError(f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew.")
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
+    if longest is not None:
+        torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], longest)
     optimiser.step()
     state.step += 1
     return {"step": state.step, "split": "train", **loss.terms(), "seconds": round(time.monotonic() - start, 4)}
