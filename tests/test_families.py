@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gazetune.attention.extract import attention_maps
 from gazetune.attention.rollout import carried_row, cls_row, rollout
 from gazetune.backbones import Output, load_backbone
 from gazetune.backbones.families import FAMILIES, HALF, normalised
+from gazetune.backbones.head_mean import HeadMean
 from gazetune.backbones.vit import VisionTransformer
 from gazetune.errors import InputError
 from gazetune.experiment import Experiment
@@ -432,3 +434,44 @@ def test_image_size_in_an_experiment(size):
 def test_what_cannot_be_read_is_refused(model, said):
     with pytest.raises(InputError, match=said):
         wrapped(model())
+
+
+SHORTENED = ("vit", "vit, msn", "dinov2", "dinov2, registers", "clip", "clip, projection")
+
+
+@FAMILY
+@SIZES
+def test_what_is_read_does_not_need_the_other_rows_of_the_last_block(name, size):
+    backbone, pixels = wrapped(built(name).double(), size), images(size)
+    values, gradients = {}, {}
+    for kept in ("heads", "mean", "read"):
+        output = backbone(pixels, attention=kept)
+        layers = tuple(a.mean(dim=1) for a in output.attention) if kept == "heads" else output.attention
+        grid = rollout(replace(output, attention=layers))
+        said = output.representation if output.logits is None else output.logits
+        values[kept] = (grid, output.feature, said)
+        weights = backbone.learnable()
+        total = sum((value * torch.arange(value.numel()).view_as(value)).sum() for value in values[kept])
+        found = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+        gradients[kept] = {n: g for n, g in zip(weights, found, strict=True) if g is not None}
+    assert (output.tokens is None) == (name in SHORTENED)
+    assert output.attention[-1].shape[1] == (1 if name in SHORTENED else output.attention[0].shape[1])
+    for kept in ("mean", "read"):  # against autograd's own gradient of every head
+        assert gradients[kept].keys() == gradients["heads"].keys()
+        pairs = [*zip(values[kept], values["heads"], strict=True)]
+        pairs += [(gradients[kept][n], gradients["heads"][n]) for n in gradients[kept] if "k_proj.bias" not in n]
+        for ours, theirs in pairs:
+            assert (ours - theirs).abs().max() <= 1e-12 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_attention_and_its_mean_have_autograds_gradients(rows):
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((3, rows, 2, 4), (3, 5, 2, 4), (3, 5, 2, 4))  # heads and tokens change places, as in a model
+    asked = [torch.randn(s, generator=draw, dtype=torch.float64).transpose(1, 2).requires_grad_() for s in shapes]
+    assert torch.autograd.gradcheck(lambda *states: HeadMean.apply(*states, 0.3), asked)
+    query, key, value = asked
+    probabilities = (query @ key.transpose(2, 3) * 0.3).softmax(-1)
+    mixed, mean = HeadMean.apply(query, key, value, 0.3)
+    torch.testing.assert_close(mixed, (probabilities @ value).transpose(1, 2), atol=1e-14, rtol=0)
+    torch.testing.assert_close(mean, probabilities.mean(1), atol=1e-15, rtol=0)

@@ -97,7 +97,7 @@ def test_terms_of_weight_0_leave_every_golden_loss_as_it_was():
 
 def test_at_step_0_every_term_is_exactly_0():
     student = load_backbone("tiny")
-    train, _ = parts_of(student, n=8)
+    train, _ = parts_of(student, n=8, settings=fast(**ALL))
     loss = loss_of(student, train, np.arange(8), ROLLOUT, fast(**ALL), held(student), np.arange(6))
     terms = loss.terms()
     assert [terms[name] for name in ("distillation", "logits", "tokens", "l2")] == [0.0] * 4

@@ -14,7 +14,7 @@ from gazetune.experiment import with_controls
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
 from gazetune.training.loop import Keeper, Part, State, order_of, tune
-from gazetune.training.loss import loss_of, teacher_features
+from gazetune.training.loss import kept_of, loss_of, teacher_features
 from gazetune.training.objective import objective
 from gazetune.training.settings import Training
 from gazetune.training.targets import TARGETS, derangement
@@ -50,7 +50,7 @@ def parts_of(backbone, n=20, targets="true_pairs", settings=None):
     points = grid_points(world)
     both = []
     for rows in (np.arange(n), np.arange(n, 2 * n)):
-        features = torch.cat(list(teacher_features(backbone, pixels, rows, settings, CPU)))
+        features = torch.cat(list(teacher_features(backbone, pixels, rows, settings, CPU, kept_of(settings))))
         drawn_to = TARGETS[targets](points.take(rows), points.take(np.arange(n)), 42)
         both.append(Part(pixels, rows, drawn_to, features))
     return both
@@ -249,3 +249,18 @@ def test_a_control_is_the_tuned_model_but_for_its_targets():
     assert with_controls(there, ("uniform",)) == there
     with pytest.raises(ValueError, match="another model 'control_centre'"):
         with_controls({"models": {"tuned": tuned, "control_centre": start}}, ("centre",))
+
+
+def test_a_gradient_that_is_too_long_is_shortened():
+    losses = {}
+    for longest in (None, 1e6, 1e-9):
+        student, memory = load_backbone("tiny"), Memory()
+        asked = fast(max_steps=3, lr=3e-5, weight_decay=0, max_grad_norm=longest)
+        tune(student, *parts_of(student), ROLLOUT, asked, 42, memory.keeper)
+        losses[longest] = memory.losses()
+    assert losses[1e6] == losses[None]  # none is that long
+    moved = np.abs(np.subtract(losses[1e-9], losses[None]))
+    assert moved[0] == 0
+    assert moved[1] > 1e-3  # 1e-9 in all is below Adam's epsilon of 1e-8: hardly a step
+    assert "max_grad_norm" not in fast().what_matters()
+    assert fast(max_grad_norm=1.0).what_matters()["max_grad_norm"] == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from gazetune import processes
 from gazetune.attention import METHODS
-from gazetune.backbones import weights_hash
+from gazetune.backbones import Kept, weights_hash
 from gazetune.beside import about_judge, judge, made_ready, preserve_with
 from gazetune.data.splits import SplitName
 from gazetune.errors import InputError
@@ -18,7 +18,7 @@ from gazetune.provenance import fingerprint
 from gazetune.tracking import followed
 from gazetune.training.checkpoint import damaged_best, keeper, resume_file
 from gazetune.training.loop import tune
-from gazetune.training.loss import Part, keep_features, open_features, teacher_features
+from gazetune.training.loss import Part, keep_features, kept_of, open_features, teacher_features
 from gazetune.training.preservation import require_terms
 from gazetune.training.shares import require_alone
 from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
@@ -40,7 +40,8 @@ def train(job: Job) -> None:
         if settings.lambda_logits or settings.lambda_tokens:
             require_terms(on_device(job, entry.model.start), settings, entry.model.start)
     beside = {entry.key: made_ready(job, entry) for entry in learning}
-    teachers = {w: _teacher(job, w, data) for w in dict.fromkeys(entry.model.start for entry in learning)}
+    asked = dict.fromkeys((e.model.start, kept_of(job.experiment.training_of(e.model))) for e in learning)
+    teachers = {(start, kept): _teacher(job, start, kept, data) for start, kept in asked}
     for entry in learning:
         weights, settings = entry.model.start, job.experiment.training_of(entry.model)
         inputs = {
@@ -53,7 +54,8 @@ def train(job: Job) -> None:
             "data": made_by(job, *data_stages(job, job.main, weights)),
         }  # not the version: a training of hours is not done again because the tool is newer
         inputs |= {name: made_by(job, stage) for name, stage in beside[entry.key].items()}
-        work = partial(_train_one, job, entry, data, teachers[weights], beside[entry.key], fingerprint(inputs))
+        features = teachers[weights, kept_of(settings)]
+        work = partial(_train_one, job, entry, data, features, beside[entry.key], fingerprint(inputs))
         job.run.stage(f"train/{entry.key}", inputs, work, shared=True)
         if processes.is_main():  # done and recorded: nothing left to go on from
             job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
@@ -85,8 +87,11 @@ def _targets(job: Job, entry: Entry, data: Prepared) -> dict[SplitName, Targets]
     return {s: TARGETS[entry.model.targets](data.points.take(data.rows(s)), seen, seed) for s in SPLITS}
 
 
-def _teacher(job: Job, start: str, data: Prepared) -> dict[SplitName, str]:
-    """The frozen start's [CLS] state of every image, computed once for all models that start there: a file a split."""
+def _teacher(job: Job, start: str, kept: Kept, data: Prepared) -> dict[SplitName, str]:
+    """The frozen start's [CLS] state of every image, computed once for all models that start there: a file a split.
+
+    The same but for rounding whatever is `kept`.
+    """
     weights, settings = weights_hash(start), job.experiment.training
     inputs = {
         "weights": weights,
@@ -96,17 +101,18 @@ def _teacher(job: Job, start: str, data: Prepared) -> dict[SplitName, str]:
         "data": made_by(job, *data_stages(job, data.name, start)),
         "form": "npy",  # of the files; before version 0.5 one safetensors file, read whole
     }
-    files = {split: f"cache/teacher-{data.name}-{weights[:12]}-{split}.npy" for split in SPLITS}
+    way = "" if kept == "read" else f"-{kept}"
+    files = {split: f"cache/teacher-{data.name}-{weights[:12]}{way}-{split}.npy" for split in SPLITS}
 
     def work() -> list[str]:
         teacher, pixels = on_device(job, start), data.pixels(job.sizes[start])
         for split, file in files.items():
             rows = data.rows(split)
-            features = teacher_features(teacher, pixels, rows, settings, job.device)
+            features = teacher_features(teacher, pixels, rows, settings, job.device, kept)
             keep_features(job.run.file(file), features, len(rows))
         return list(files.values())
 
-    job.run.stage(f"teacher/{data.name}/{weights[:12]}", inputs, work, shared=True)
+    job.run.stage(f"teacher/{data.name}/{weights[:12]}{way}", inputs, work, shared=True)
     return files
 
 

@@ -44,9 +44,9 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "rollout": Method(lambda output, _: rollout(output), "attention", label="Attention rollout"),
-    "cls_attention": Method(lambda output, _: cls_attention(output), "attention", label="Last layer"),
-    "mean_attention": Method(lambda output, _: mean_attention(output), "attention", label="Mean of layers"),
+    "rollout": Method(lambda output, _: rollout(output), "attention", "read", label="Attention rollout"),
+    "cls_attention": Method(lambda output, _: cls_attention(output), "attention", "read", label="Last layer"),
+    "mean_attention": Method(lambda output, _: mean_attention(output), "attention", "read", label="Mean of layers"),
     "gradient_rollout": Method(gradient_rollout, "attention", keeps="heads", gradient=True, label="Gradient rollout"),
     "relevance": Method(relevance, "attention", keeps="heads", gradient=True, label="Relevance"),
     "gradcam": Method(gradcam, "activations", gradient=True, label="Grad-CAM"),

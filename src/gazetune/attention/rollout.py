@@ -9,7 +9,7 @@ from torch import Tensor
 from gazetune.backbones.protocol import Output
 
 
-def cls_row(layers: tuple[Float[Tensor, "batch tokens tokens"], ...]) -> Float[Tensor, "batch tokens"]:
+def cls_row(layers: tuple[Float[Tensor, "batch _ tokens"], ...]) -> Float[Tensor, "batch tokens"]:
     """The [CLS] row of the product (A_L + I)/2 ... (A_1 + I)/2, differentiable.
 
     `layers` run from first to last; rows of each A sum to 1, so halving A + I re-normalises it. Only one row is read,
@@ -23,7 +23,7 @@ def cls_row(layers: tuple[Float[Tensor, "batch tokens tokens"], ...]) -> Float[T
 
 
 def carried_row(
-    layers: tuple[Float[Tensor, "batch tokens tokens"], ...], readout: Float[Tensor, "batch tokens"] | None = None
+    layers: tuple[Float[Tensor, "batch _ tokens"], ...], readout: Float[Tensor, "batch tokens"] | None = None
 ) -> Float[Tensor, "batch tokens"]:
     """`readout` times the product (A_L + I)/2 ... (A_1 + I)/2, differentiable; the [CLS] row of it without a readout.
 
@@ -38,7 +38,7 @@ def carried_row(
 
 
 def first_row(
-    matrices: Sequence[Float[Tensor, "batch tokens tokens"]], readout: Float[Tensor, "batch tokens"] | None = None
+    matrices: Sequence[Float[Tensor, "batch _ tokens"]], readout: Float[Tensor, "batch tokens"] | None = None
 ) -> Float[Tensor, "batch tokens"]:
     """`readout` times the product M_L ... M_1 of matrices that run from first to last layer, differentiable.
 

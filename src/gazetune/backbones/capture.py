@@ -15,9 +15,13 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-HEAD_MEAN, EACH_HEAD, CLS_ROWS = "gazetune_head_mean", "gazetune_each_head", "gazetune_cls_rows"
+from gazetune.backbones.head_mean import HeadMean
+
+HEAD_MEAN, READ = "gazetune_head_mean", "gazetune_read"
+EACH_HEAD, CLS_ROWS = "gazetune_each_head", "gazetune_cls_rows"
 
 Queries = Float[Tensor, "batch heads tokens dim"]
+Asking = Float[Tensor, "batch heads rows dim"]
 Mixed = Float[Tensor, "batch tokens heads dim"]
 Rows = Float[Tensor, "batch heads rows tokens"]
 
@@ -35,6 +39,30 @@ def head_mean_attention(
     """Scaled dot-product attention that also returns its probabilities, averaged over heads."""
     mixed, probabilities = each_head_attention(module, query, key, value, attention_mask, scaling, dropout)
     return mixed, probabilities.mean(dim=1)
+
+
+def read_attention(
+    module: nn.Module,
+    query: Asking,
+    key: Float[Tensor, "batch _ _ dim"],
+    value: Float[Tensor, "batch _ _ dim"],
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Float[Tensor, "batch rows heads dim"], Float[Tensor, "batch rows tokens"]]:
+    """As `head_mean_attention`, faster, also for a block that sees one token; it has no second derivatives."""
+    key, value = apart(key, query), apart(value, query)
+    if attention_mask is not None or (module.training and dropout):
+        return head_mean_attention(module, query, key, value, attention_mask, scaling, dropout)
+    return HeadMean.apply(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling)
+
+
+def apart(states: Float[Tensor, "batch _ _ dim"], query: Asking) -> Queries:
+    """Keys or values with heads and tokens in dimensions of their own (see last_block.cls_row_only)."""
+    if states.shape[1] == query.shape[1]:
+        return states
+    return states.reshape(len(states), -1, query.shape[1], states.shape[-1]).transpose(1, 2)
 
 
 def each_head_attention(
@@ -118,5 +146,6 @@ def _register(name: str, function: Callable[..., tuple[Tensor, Tensor]]) -> None
 
 
 _register(HEAD_MEAN, head_mean_attention)
+_register(READ, read_attention)
 _register(EACH_HEAD, each_head_attention)
 _register(CLS_ROWS, cls_rows_attention)

@@ -85,6 +85,15 @@ FAMILIES: Mapping[str, Family] = {
     "siglip2": Family(("Siglip2ForImageClassification",), (), HALF, "patches", MEAN, processor="Siglip2ImageProcessor"),
 }
 
+# the models of which nothing after the last block reads a token but [CLS], with blocks that `last_block` can shorten:
+# a norm before the attention, no positions in it
+CLS_ALONE = frozenset(
+    {
+        *("ViTForImageClassification", "ViTModel", "ViTMSNForImageClassification", "ViTMSNModel", "DeiTModel"),
+        *("DeiTForImageClassification", "Dinov2Model", "Dinov2WithRegistersModel", *CLIP),
+    }
+)
+
 # architecture of a checkpoint (or its model_type, where it names none) -> the part of it that sees
 TOWERS: Mapping[str, str] = {
     **dict.fromkeys(("CLIPModel", "clip"), "CLIPVisionModelWithProjection"),

@@ -8,8 +8,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 # what `Output.attention` holds of a layer: the average over its heads; every head; the [CLS] row of every head (the
-# mean of the patches' rows for a model that is not read at [CLS]); nothing
-Kept = Literal["mean", "heads", "cls", "none"]
+# mean of the patches' rows for a model that is not read at [CLS]); nothing. `read` is `mean` for who needs no more than
+# the map, the feature and the class scores, and first derivatives: other rows of the last block may be missing, of its
+# attention and tokens
+Kept = Literal["mean", "read", "heads", "cls", "none"]
 # what an attention method reads of an output
 Given = Literal["attention", "activations"]
 
@@ -21,7 +23,8 @@ class Output:
     logits: class scores, or None for a backbone without a head.
     feature: the hidden state that distillation holds on to ([CLS] after the last block, before the final norm; of a
     model that is not read at [CLS] the mean of the patches there, or what its pooling head makes of them).
-    attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens];
+    attention: per layer, first to last, the attention probabilities: averaged over heads [batch, tokens, tokens] (of
+    the last layer perhaps the [CLS] row alone, where `read` was asked for);
     or, on request, of every head [batch, heads, tokens, tokens], or of its [CLS] row alone [batch, heads, tokens]; or
     none at all, which is faster. Empty for a CNN.
     prefix: how many tokens stand before the patches ([CLS], registers, distillation token); 0 for a CNN.
@@ -37,7 +40,7 @@ class Output:
 
     logits: Float[Tensor, "batch classes"] | None
     feature: Float[Tensor, "batch dim"]
-    attention: tuple[Float[Tensor, "batch *heads_and_rows tokens"], ...]
+    attention: tuple[Float[Tensor, "batch ... tokens"], ...]
     prefix: int
     grid: tuple[int, int]
     tokens: Float[Tensor, "batch tokens dim"] | None = None
@@ -67,7 +70,7 @@ class Backbone(Protocol):
         """RGB images as uint8, of `image_size`; scaling and normalisation happen inside.
 
         `attention` says what to keep of it: `heads` and `cls` only of a model that has heads; `none` where only the
-        classes are asked for. A CNN keeps none.
+        classes are asked for; `read` may be taken as `mean`. A CNN keeps none.
         """
 
     def learnable(self) -> dict[str, nn.Parameter]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, patch_rows
-from gazetune.backbones.families import HALF, IMAGENET, WORDS, class_names, family_of, normalised, pair
+from gazetune.backbones.capture import CLS_ROWS, EACH_HEAD, HEAD_MEAN, READ, patch_rows
+from gazetune.backbones.families import CLS_ALONE, HALF, IMAGENET, WORDS, class_names, family_of, normalised, pair
+from gazetune.backbones.last_block import cls_row_only, keys_and_values
+from gazetune.backbones.products import speed_up
 from gazetune.backbones.protocol import Given, Kept, Output
 from gazetune.errors import InputError
 
@@ -45,10 +47,19 @@ class VisionTransformer:
         self.classes = class_names(model)
         self.prefix, self.reading = self._family.prefix_length(self._config), self._family.reading(self._config)
         rows = CLS_ROWS if self.reading == "cls" else patch_rows(self.prefix)
-        self._keeps: dict[Kept, str] = {"mean": HEAD_MEAN, "heads": EACH_HEAD, "cls": rows, "none": "sdpa"}
+        self._keeps: dict[Kept, str] = {
+            "mean": HEAD_MEAN,
+            "read": READ,
+            "heads": EACH_HEAD,
+            "cls": rows,
+            "none": "sdpa",
+        }
         self._blocks = _find_blocks(model, self._config.num_hidden_layers, name)
         self._reads = _first_norm(self._blocks[-1])
+        alone = type(model).__name__ in CLS_ALONE and keys_and_values(self._blocks[-1])
+        self._shortens = self._reads if alone else None  # the norm by which the last block can be cut to [CLS]
         self._tower: Any = getattr(model, "vision_model", model)
+        speed_up(model)
         self._seen: dict[str, Any] = {}
         self._watch()
         self._tower.set_attn_implementation(HEAD_MEAN)
@@ -99,7 +110,9 @@ class VisionTransformer:
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"], attention: Kept = "mean") -> Output:
         """Images to logits, feature and attention. Raises InputError if not every layer gives its map."""
         pixels = normalised(images, self.mean, self.std, next(self.model.parameters()))
-        with self._keeping(attention):
+        short = attention == "read" and self._shortens is not None
+        last = cls_row_only(self._blocks[-1], self._shortens) if short and self._shortens else nullcontext()
+        with self._keeping(attention), last:
             outcome = self.model(**self._arguments(pixels), output_attentions=attention != "none")
         seen, self._seen = self._seen, {}
         maps = tuple(m for m in outcome.attentions or () if m is not None)
@@ -109,7 +122,8 @@ class VisionTransformer:
                 f"would be wrong. Use an architecture whose attention goes through transformers' AttentionInterface."
             )
         hidden = seen["block"] if isinstance(seen["block"], Tensor) else seen["block"][0]
-        found, expected = hidden.shape[1], self.prefix + self.grid[0] * self.grid[1]
+        found = maps[-1].shape[-1] if short else hidden.shape[1]
+        expected = self.prefix + self.grid[0] * self.grid[1]
         if found != expected:
             raise InputError(
                 f"'{self.name}' has {found} tokens instead of {expected} ({self.prefix} and a patch grid of "
@@ -123,7 +137,7 @@ class VisionTransformer:
             attention=maps,
             prefix=self.prefix,
             grid=self.grid,
-            tokens=hidden,
+            tokens=None if short else hidden,
             representation=None if logits is not None else self._representation(seen["tower"]),
             activations=seen.get("patches"),
             readout=self._readout(seen, maps[-1]) if maps else None,

@@ -59,7 +59,7 @@ def tune(
     learnable = student.learnable()
     for name, parameter in student.model.named_parameters():
         parameter.requires_grad_(name in learnable)
-    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(learnable.values(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     norms, keep = moving_norms(student, settings), by_main(keep)
     statistics = statistics_of(norms)
     state = restore(learnable, optimiser, statistics, keep) or State()
@@ -95,7 +95,7 @@ def tune(
         saved, ask_together = time.monotonic(), averaging(student.model, ask)
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
             share, weight = share_of(index)
-            keep.log(_step(optimiser, state, ask_together(share), weight))
+            keep.log(_step(optimiser, state, ask_together(share), weight, settings.max_grad_norm))
             late = time.monotonic() - saved > settings.checkpoint_seconds
             asked = processes.mean({"stop": float(stop.is_set()), "save": float(late)})  # what is asked of one, all do
             if is_due():
@@ -109,14 +109,19 @@ def tune(
     return state
 
 
-def _step(optimiser: torch.optim.Optimizer, state: State, loss: Loss, weight: float) -> dict[str, float | int | str]:
-    """One step of the optimiser on a share of this weight; what to log of it, over all shares."""
+def _step(
+    optimiser: torch.optim.Optimizer, state: State, loss: Loss, weight: float, longest: float | None
+) -> dict[str, float | int | str]:
+    """One step of the optimiser along a gradient of at most this length, on a share of this weight; what to log of it,
+    over all shares."""
     start = time.monotonic()
     terms = processes.mean(loss.terms(), weight)
     if not math.isfinite(terms["loss"]):
         raise GazetuneError(f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew.")
     optimiser.zero_grad(set_to_none=True)
     (weight * loss.total).backward()
+    if longest is not None:
+        torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], longest)
     optimiser.step()
     state.step += 1
     return {"step": state.step, "split": "train", **terms, "seconds": round(time.monotonic() - start, 4)}

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gazetune import processes
 from gazetune.attention import Method
-from gazetune.backbones import Backbone
+from gazetune.backbones import Backbone, Kept
 from gazetune.data.decoded import Pixels, batch_of, room_for
 from gazetune.errors import Interrupted
 from gazetune.files import move
@@ -40,14 +40,19 @@ class Part:
 
 
 def teacher_features(
-    teacher: Backbone, pixels: Pixels, rows: Int[np.ndarray, " image"], settings: Training, device: torch.device
+    teacher: Backbone,
+    pixels: Pixels,
+    rows: Int[np.ndarray, " image"],
+    settings: Training,
+    device: torch.device,
+    kept: Kept = "read",
 ) -> Iterator[Float[Tensor, "batches dim"]]:
     """The frozen model's [CLS] state of every image, computed once, a batch of each process at a time."""
 
     def features(start: int) -> Float[Tensor, "batch dim"]:
         images = batch_of(pixels, rows[start : start + settings.batch_size], device)
         with torch.no_grad(), autocast(device, settings.precision):
-            return teacher(images).feature.float().cpu()
+            return teacher(images, kept).feature.float().cpu()
 
     starts, together = range(0, len(rows), settings.batch_size), processes.count()
     rounds = [starts[first : first + together] for first in range(0, len(starts), together)]
@@ -88,6 +93,14 @@ def open_features(path: Path) -> Float[Tensor, "image dim"]:
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
+def kept_of(settings: Training) -> Kept:
+    """What is kept of the attention: all tokens of the last block only where they are held on to.
+
+    Teacher and student keep the same, so that their features are the same bit for bit before the first step.
+    """
+    return "mean" if settings.lambda_tokens else "read"
+
+
 def loss_of(
     student: Backbone,
     part: Part,
@@ -100,6 +113,8 @@ def loss_of(
     """The objective on these images of a split; `others`: positions of the other photos that are held on to as well."""
     device = next(student.model.parameters()).device
     images = batch_of(part.pixels, part.rows[index], device)
+    if attend.keeps == "read":
+        attend = replace(attend, keeps=kept_of(settings))
     with autocast(device, settings.precision):
         output = attend.forward(student, images)
     teacher = part.teacher[torch.from_numpy(index)].to(device)

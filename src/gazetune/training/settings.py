@@ -20,7 +20,9 @@ class Training(BaseModel):
     its patch tokens, its weights). distil_on: a folder of other photos on which the start is held on to as well.
     max_accuracy_loss: by how many percentage points the weights that are kept may be less often right than the start
     on the labelled images accuracy_on (a folder of classes, or a CSV of paths and labels). batch_norm_statistics: of
-    the batch norms that learn: frozen, or moving by the batches of a training (docs/cnn.md).
+    the batch norms that learn: frozen, or moving by the batches of a training (docs/cnn.md). max_grad_norm: a longer
+    gradient is shortened to this length; two pixels that nearly tie for a map's minimum can make it a hundred times as
+    long for one step (docs/training.md).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class Training(BaseModel):
     max_accuracy_loss: NonNegativeFloat | None = None
     accuracy_on: str | None = None
     batch_norm_statistics: Statistics = "frozen"
+    max_grad_norm: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _accuracy_of_what(self) -> "Training":
@@ -68,5 +71,5 @@ class Training(BaseModel):
         return paper | self.model_dump(include=set(BEYOND), exclude_defaults=True)
 
 
-BEYOND = ("lambda_logits", "lambda_tokens", "lambda_l2", "max_accuracy_loss", "batch_norm_statistics")
+BEYOND = ("lambda_logits", "lambda_tokens", "lambda_l2", "max_accuracy_loss", "batch_norm_statistics", "max_grad_norm")
 FOLDERS = ("distil_on", "accuracy_on")
