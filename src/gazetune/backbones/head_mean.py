@@ -27,15 +27,21 @@ class HeadMean(torch.autograd.Function):
         exact = torch.float64 if query.dtype == torch.float64 else torch.float32
         batch, heads, rows, _ = query.shape
         tokens, dim = value.shape[2:]
-        probabilities = query.new_empty(batch, heads, rows, tokens, dtype=exact)
+        pieces, learns = _pieces(query), any(ctx.needs_input_grad)
+        held = (
+            batch if learns else batch // len(pieces)
+        )  # without a graph every piece takes the place of the one before
+        probabilities = query.new_empty(held, heads, rows, tokens, dtype=exact)
         mixed, mean = value.new_empty(batch, rows, heads, dim), probabilities.new_empty(batch, rows, tokens)
-        for some in _pieces(query):
+        for some in pieces:
+            here = probabilities[some] if learns else probabilities
             scores = (query[some] * scaling) @ key[some].transpose(2, 3)
-            torch._softmax(scores.to(exact), -1, False, out=probabilities[some])
-            torch.mean(probabilities[some], 1, out=mean[some])
-            mixed[some] = (probabilities[some].to(value.dtype) @ value[some]).transpose(1, 2)
-        ctx.save_for_backward(query, key, value, probabilities)
-        ctx.scaling = scaling
+            torch._softmax(scores.to(exact), -1, False, out=here)
+            torch.mean(here, 1, out=mean[some])
+            mixed[some] = (here.to(value.dtype) @ value[some]).transpose(1, 2)
+        if learns:
+            ctx.save_for_backward(query, key, value, probabilities)
+            ctx.scaling = scaling
         return mixed, mean
 
     @staticmethod
