@@ -191,10 +191,11 @@ def _training(done: Done) -> Iterator[str]:
     if t.get("distil_on"):
         yield "The start was held on to on other photos as well."
     most = f"at most {t['max_steps']:,} steps" if t.get("max_steps") else f"at most {t['epochs']} epochs"
+    clipped = f", gradients shortened to a length of {t['max_grad_norm']:g}" if t.get("max_grad_norm") else ""
     yield (
         f"AdamW (Loshchilov & Hutter, 2019) with a constant learning rate of {t['lr']:g}, weight decay "
-        f"{t['weight_decay']:g}, batches of {t['batch_size']}, {most}; no augmentation, no dropout; "
-        f"{PRECISION[t['precision']]}."
+        f"{t['weight_decay']:g}, batches of {t['batch_size']}, {most}; no augmentation, no dropout"
+        f"{clipped}; {PRECISION[t['precision']]}."
     )
     yield (
         f"The loss on the validation images was taken at the start, every {t['evaluate_every']} steps and at the end; "
