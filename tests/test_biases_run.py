@@ -50,8 +50,8 @@ def outlined(study):
 
 def test_kept_objects_give_the_same_canvas():
     world = load_synthetic(World(images=12))
-    tensors, rows = keep_objects(world, 96)
-    kept = kept_stimuli("kept", world.ids, 96, tensors, rows)
+    tensors, about = keep_objects(world, 96)
+    kept = kept_stimuli("kept", tensors, about)
     for before, after in zip(world, kept, strict=True):
         np.testing.assert_array_equal(painted(before, 96), painted(after, 96))
         for a, b in zip(before.objects, after.objects, strict=True):

@@ -13,9 +13,15 @@ import torch
 
 from gazetune import run as run_module
 from gazetune.attention.extract import SHARD, open_maps
-from gazetune.maps import upsampled
+from gazetune.biases.kept import keep_objects, kept_columns, kept_names
+from gazetune.data.synthetic import World, load_synthetic
+from gazetune.maps import Human, upsampled
 from gazetune.metrics.score import BATCH, _in_order, by_batch
+from gazetune.parity.predict import predictions
+from gazetune.prepared import COLUMNS, load_prepared, prepare_points
 from gazetune.run import Run
+from gazetune.tables.scores import _said
+from gazetune.text_columns import coded, decoded, packed, unpacked
 from gazetune.training.loss import keep_features, open_features
 
 
@@ -67,6 +73,57 @@ def test_features_are_mapped_from_disk(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.npy"]
     with pytest.raises(ValueError, match="4 images"):
         keep_features(tmp_path / "g.npy", iter(parts), 4)
+
+
+def test_pieces_with_other_columns_are_one_table(tmp_path):
+    run = Run(tmp_path)
+    parts = [pd.DataFrame({"image": ["a"], "x": [1.5]}), pd.DataFrame({"image": ["b\r"], "y": [2.0]})]
+    run.write_pieces("pieces", lambda: iter(parts))
+    run.write_table("whole", pd.concat(parts))
+    assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert (tmp_path / "pieces.csv").read_bytes() == b'"image","x","y"\n"a","1.5",""\n"b\r","","2"\n'
+
+
+def test_texts_as_tensors():
+    texts = ["ab", "", "ä\ud800", "ab"]
+    tensors = packed("name", texts)
+    assert tensors["name_bounds"].tolist() == [0, 2, 2, 7, 9] and unpacked("name", tensors) == texts
+    assert unpacked("none", packed("none", [])) == []
+    assert decoded(coded(texts, texts[:3]), texts[:3]).tolist() == texts
+
+
+def test_what_a_run_of_an_older_version_keeps_in_the_header_is_read(tmp_path):
+    world = load_synthetic(World(images=6))
+    run, parts = Run(tmp_path), ("train", "validation", "test", "test", "train", "test")
+    prepare_points(run, "new", world, parts, Human(sigma_px=2.0), 32)
+    new = load_prepared(run, "new", [])
+    tensors = {name: run.tensors("stimuli/new.safetensors")[name] for name in COLUMNS}
+    table = {name: new.table[name].tolist() for name in ("image", "split", "width", "height", "fixations", "outside")}
+    shown = [new.categories.query("image == @i")["category"].tolist() for i in world.ids]
+    assert shown == [sorted({o.category for o in world.find_objects(i)}) for i in world.ids]
+    about = {"size": 32, "classes": [], "citation": "", "observers": [], "left_out": {}, "categories": shown}
+    run.write_tensors("stimuli/old.safetensors", tensors, table={**table, "label": [None] * 6}, **about)
+    old = load_prepared(run, "old", [])
+    pd.testing.assert_frame_equal(old.table, new.table, check_dtype=False)
+    pd.testing.assert_frame_equal(old.categories, new.categories)
+    kept, header = keep_objects(world, 32)
+    columns, names = kept_columns(kept, header), kept_names(kept, header)
+    rows = [list(row) for row in zip(*(of.tolist() for of in columns.values()), strict=True)]
+    assert len(rows) == sum(len(scene.objects) for scene in world)
+    older = {"images": names, "objects": json.loads(json.dumps(rows)), "size": 32}
+    for name, column in kept_columns({}, older).items():
+        assert column.tolist() == columns[name].tolist()
+    assert tuple(kept_names({}, older)) == world.ids
+
+
+def test_predictions_are_read_shard_by_shard_as_if_from_one(tmp_path):
+    run, n = Run(tmp_path), 2 * SHARD + 3
+    logits = torch.rand(n, 7, generator=torch.Generator().manual_seed(0))
+    for k, part in enumerate(logits.split(SHARD)):
+        run.write_tensors(f"maps/{k:05d}.safetensors", {"grid": torch.zeros(len(part), 1, 1), "logits": part.clone()})
+    rows = np.array([0, SHARD - 1, 2 * SHARD, n - 1])  # none of the second shard
+    right = np.array([0, 1, 2, 3])
+    pd.testing.assert_frame_equal(_said(run, "maps", rows, right), predictions(logits[torch.from_numpy(rows)], right))
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import gazetune
 
 # the rooms from top to bottom, as in docs/LOG.md; a module may use its own room and those above
 ROOMS = (
-    "errors", "documents", "processes", "files", "code", "folder", "progress", "run", "provenance", "trackers",
-    "statistics",
+    "errors", "text_columns", "documents", "processes", "files", "code", "folder", "progress", "run", "provenance",
+    "trackers", "statistics",
     "data", "maps", "observers", "priors", "prepared", "backbones",
     "attention", "metrics", "biases", "training", "parity", "faithfulness", "tables", "figures", "report",
     "experiment", "loading", "estimate", "plan", "job", "explained", "beside", "tracking", "tuning",

@@ -1,6 +1,6 @@
 """The stages that classify labelled images with every model, and which of their tables are of the models as now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -153,7 +153,10 @@ def _write_table(
     if not shown:
         raise InputError(f"No model can classify '{name}'. " + " ".join(skipped.values()))
     views = view_table(name, labelled, settings.copies(), reasons)
-    table = pd.concat([with_answers(views, answers[e.key], e.name, e.seed) for e in shown], ignore_index=True)
+
+    def tables() -> Iterator[pd.DataFrame]:
+        return (with_answers(views, answers[e.key], e.name, e.seed) for e in shown)
+
     first, copies = said[shown[0].key], settings.copies()
     borders = first.groupby(first["place"] // len(copies))["border_px"].first().value_counts().sort_index()
     about = {
@@ -168,7 +171,7 @@ def _write_table(
         "citation": labelled.citation,
         "sources": labelled.sources,
     }
-    return [job.run.write_table(f"parity/{name}", table), job.run.write_json(f"parity/{name}.json", about)]
+    return [job.run.write_pieces(f"parity/{name}", tables), job.run.write_json(f"parity/{name}.json", about)]
 
 
 def _called(labelled: Labelled, copies: Sequence[tuple[str, int]], place: int) -> str:

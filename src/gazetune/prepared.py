@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Int
+from torch import Tensor
 
 from gazetune.data.decoded import Pixels, decode, open_decoded
 from gazetune.data.levels import Levels
@@ -16,6 +18,7 @@ from gazetune.data.stimuli import Stimuli
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
 from gazetune.run import Json, Run
+from gazetune.text_columns import coded, decoded, packed, unpacked
 
 COLUMNS = ("row", "column", "weight", "observer", "offsets", "sigma_px")
 NO_FIXATION = "no fixation"
@@ -87,25 +90,23 @@ def prepare_points(
     if empty:
         say(f"warning: {empty} of {len(stimuli)} images of '{name}' have no fixation: not trained on, NaN when scored")
     tensors = {column: torch.from_numpy(np.array(getattr(points, column))) for column in COLUMNS}
-    table = {
-        "image": list(stimuli.ids),
-        "split": list(parts),
-        "width": stimuli.width.tolist(),
-        "height": stimuli.height.tolist(),
-        "fixations": np.diff(points.offsets).tolist(),
-        "outside": (np.zeros(len(stimuli), int) if stimuli.outside is None else stimuli.outside).tolist(),
-        "label": [None] * len(stimuli) if stimuli.labels is None else stimuli.labels.tolist(),
-    }
+    splits = list(dict.fromkeys(parts))
+    tensors |= {**packed("image", stimuli.ids), "split": coded(parts, splits)}
+    numbers = {"width": stimuli.width, "height": stimuli.height, "outside": stimuli.outside, "label": stimuli.labels}
+    tensors |= {c: torch.from_numpy(of.astype(np.int64)) for c, of in numbers.items() if of is not None}
     about: dict[str, Json] = {
         "size": size,
         "classes": list(stimuli.classes),
         "citation": stimuli.citation,
-        "table": table,
+        "splits": splits,
         "observers": list(stimuli.observers),
         "left_out": {reason: list(records) for reason, records in stimuli.left_out.items()},
     }
     if stimuli.find_objects is not None:
-        about["categories"] = [sorted({o.category for o in stimuli.find_objects(i)}) for i in stimuli.ids]
+        shown = [sorted({o.category for o in stimuli.find_objects(i)}) for i in stimuli.ids]
+        about["categories"] = sorted(set(chain.from_iterable(shown)))
+        tensors["category"] = coded(list(chain.from_iterable(shown)), about["categories"])
+        tensors["n_categories"] = torch.tensor([len(names) for names in shown], dtype=torch.int32)
     return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
 
 
@@ -126,7 +127,7 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
     file = f"stimuli/{name}.safetensors"
     columns, about = run.tensors(file), run.about(file)
     points = Points(**{c: columns[c].numpy() for c in COLUMNS}, size=about["size"])
-    table = pd.DataFrame(about["table"]).astype({"label": "Int64"})
+    table = _image_table(columns, about)
     table["reason"] = pd.Series(pd.NA, index=table.index, dtype="str")
     table.loc[table["fixations"] == 0, "reason"] = NO_FIXATION
     unreadable: dict[str, str] = {}
@@ -134,10 +135,6 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         unreadable |= run.json(unreadable_name(name, size))
     bad = table["image"].isin(list(unreadable))
     table.loc[bad, "reason"] = table.loc[bad, "image"].map(unreadable)
-    of = about.get("categories", [])
-    images = table["image"].iloc[: len(of)].repeat([len(names) for names in of])
-    columns_of = {"image": images.to_numpy(), "category": [c for names in of for c in names]}
-    categories = pd.DataFrame(columns_of, dtype="str")
     return Prepared(
         name,
         table,
@@ -145,10 +142,36 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         classes=tuple(about["classes"]),
         citation=about["citation"],
         folder=run.path,
-        categories=categories,
+        categories=_category_table(table["image"], columns, about),
         left_out=about["left_out"],
         observers=tuple(about["observers"]),
     )
+
+
+def _image_table(columns: Mapping[str, Tensor], about: Mapping[str, Json]) -> pd.DataFrame:
+    """The columns of `Prepared.table` but for the reason."""
+    if "table" in about:  # before version 0.5: all of it as JSON in the header
+        return pd.DataFrame(about["table"]).astype({"label": "Int64"})
+    images, splits = unpacked("image", columns), decoded(columns["split"], about["splits"])
+    table = pd.DataFrame({"image": images, "split": splits})
+    table["width"], table["height"] = columns["width"].numpy(), columns["height"].numpy()
+    table["fixations"] = np.diff(columns["offsets"].numpy())
+    table["outside"] = columns["outside"].numpy() if "outside" in columns else 0
+    labels = columns["label"].numpy() if "label" in columns else [pd.NA] * len(table)
+    return table.assign(label=pd.array(labels, "Int64"))
+
+
+def _category_table(images: "pd.Series[str]", columns: Mapping[str, Tensor], about: Mapping[str, Json]) -> pd.DataFrame:
+    """`Prepared.categories`."""
+    number, names = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=object)
+    if "table" in about:  # before version 0.5: a list an image
+        of = about.get("categories", [])
+        number = np.array([len(shown) for shown in of], dtype=np.int64)
+        names = np.array(list(chain.from_iterable(of)), dtype=object)
+    elif "category" in columns:
+        number, names = columns["n_categories"].numpy(), decoded(columns["category"], about["categories"])
+    shown = images.iloc[: len(number)].repeat(number)
+    return pd.DataFrame({"image": shown.to_numpy(), "category": names}, dtype="str")
 
 
 def levels_name(dataset: str) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -28,7 +27,7 @@ from gazetune.files import move, not_written, sha256_file, write_whole
 from gazetune.folder import locked
 from gazetune.progress import say
 
-CHUNK = 10_000  # rows of a table that are put into words at a time
+CHUNK = 1000  # rows of a table that are put into words at a time
 # what may differ between two identical runs: fields of provenance.json and of the lines of log.jsonl
 VOLATILE = {"provenance.json": ("seconds", "started", "host", "command"), "log.jsonl": ("seconds",)}
 
@@ -162,16 +161,27 @@ class Run:
         A text that begins with = + - @ or a control character gets an apostrophe in front, or a spreadsheet would run
         it as a formula; `table` takes it off again. Numbers stay numbers.
         """
-        # csv does not quote a carriage return by itself where lines end in a newline
-        returns = any("\r" in value for c in _texts(table) for value in table[c] if isinstance(value, str))
-        quoting: Literal[0, 1] = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        return self.write_pieces(name, lambda: [table])
+
+    def write_pieces(self, name: str, pieces: Callable[[], Iterable[pd.DataFrame]]) -> str:
+        """Write tables, one below the other, as `write_table` writes one; they need not all be in memory.
+
+        `pieces` is called twice: columns of all of them are collected first. What a piece has no column for is empty.
+        """
+        columns, quoting = dict[str, None](), csv.QUOTE_MINIMAL
+        for table in pieces():
+            columns |= dict.fromkeys(table.columns)
+            # csv does not quote a carriage return by itself where lines end in a newline
+            if any("\r" in value for c in _texts(table) for value in table[c] if isinstance(value, str)):
+                quoting = csv.QUOTE_ALL
+        how: dict[str, Any] = {"float_format": "%.9g", "quoting": quoting, "lineterminator": "\n", "index": False}
 
         def lines() -> Iterator[bytes]:  # the text of a table is many times as large as the table
-            for start in range(0, max(len(table), 1), CHUNK):
-                guarded, buffer = _each_text(table.iloc[start : start + CHUNK], FORMULA, r"'\1"), io.StringIO()
-                how: dict[str, Any] = {"float_format": "%.9g", "quoting": quoting, "lineterminator": "\n"}
-                guarded.to_csv(buffer, index=False, header=start == 0, **how)
-                yield buffer.getvalue().encode()
+            yield pd.DataFrame(columns=list(columns)).to_csv(**how).encode()
+            for table in pieces():
+                for start in range(0, len(table), CHUNK):
+                    part = table.iloc[start : start + CHUNK].reindex(columns=list(columns))
+                    yield _each_text(part, FORMULA, r"'\1").to_csv(header=False, **how).encode()
 
         write_whole(self.file(f"{name}.csv"), lines())
         return f"{name}.csv"
@@ -379,9 +389,9 @@ def seal(tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> str:
     return found.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> bytes:
+def _bytes(tensor: Tensor) -> bytes | memoryview:
     flat = tensor.contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().tobytes() if len(flat) else b""
+    return flat.view(torch.uint8).numpy().data if len(flat) else b""
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,19 +1,23 @@
 """All bias analyses of one data set: images with objects and maps in, tidy tables out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from gazetune.biases import BIASES
 from gazetune.biases.compare import bias_means, bias_tests
 from gazetune.biases.contrast import contrast_table, object_table
-from gazetune.biases.measure import Measured, Rows, measure
+from gazetune.biases.measure import Measured, Rows, measure, parts_of
 from gazetune.biases.selection import check, exclusions, flow
 from gazetune.biases.settings import Contrast
 from gazetune.biases.sparsity import clutter, level_names
 from gazetune.data.stimuli import Stimuli
 from gazetune.maps import MAP_SIZE
+
+PIECE = 1000  # images whose rows are in memory at once
+Pieces = Callable[[], Iterable[pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ def analyse(
     Raises:
         InputError: as `measure`; a contrast of the user's own that the objects do not have (see `check`).
     """
-    return BiasTables(**dict(each_table(stimuli, maps, contrasts, order, prior, size)))
+    found = each_table(stimuli, maps, contrasts, order, prior, size)
+    return BiasTables(**{kind: pd.concat(pieces(), ignore_index=True) for kind, pieces in found})
 
 
 def each_table(
@@ -63,19 +68,26 @@ def each_table(
     order: Sequence[str] | None = None,
     prior: str | None = None,
     size: int = MAP_SIZE,
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The tables of `analyse` by name, one at a time, so that they need not all be held."""
+) -> Iterator[tuple[str, Pieces]]:
+    """The tables of `analyse` by name, each as a function that gives its pieces, so that they need not be held."""
     own = contrasts or {}
     measured = measure(stimuli, maps, size)
     for name, contrast in own.items():
         check(measured.objects, name, contrast)
     every, rows = {**BIASES, **own}, list(order or maps)
-    yield "contrasts", pd.concat([contrast_table(measured, n, c, prior) for n, c in every.items()], ignore_index=True)
-    yield "objects", object_table(measured)
-    yield "sparsity", sparsity_table(measured)
-    yield "means", bias_means(measured, every, rows)
-    yield "tests", bias_tests(measured, every, rows, prior)
-    yield "exclusions", exclusion_table(measured, every)
+    yield (
+        "contrasts",
+        lambda: (contrast_table(part, n, c, prior) for n, c in every.items() for part in parts_of(measured, PIECE)),
+    )
+    yield "objects", lambda: map(object_table, parts_of(measured, PIECE))
+    yield "sparsity", lambda: map(sparsity_table, parts_of(measured, PIECE))
+    small = {
+        "means": bias_means(measured, every, rows),
+        "tests": bias_tests(measured, every, rows, prior),
+        "exclusions": exclusion_table(measured, every),
+    }
+    for kind, table in small.items():
+        yield kind, partial(iter, [table])
 
 
 def sparsity_table(measured: Measured) -> pd.DataFrame:

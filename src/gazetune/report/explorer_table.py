@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from gazetune.attention.extract import READY, class_names
+from gazetune.biases.kept import kept_columns, kept_names
 from gazetune.biases.object_size import LARGE_ABOVE_PX2, SMALL_BELOW_PX2
 from gazetune.metrics import Metric
 from gazetune.parity.compare import HEAD, OWN
@@ -140,9 +141,10 @@ def _objects(run: Run, name: str, images: list[str], files: Collection[str]) -> 
     """
     if f"scores/{name}-contrasts.csv" not in files:
         return {}
-    about = run.about(objects_name(name))
-    objects = pd.DataFrame(about["objects"], columns=["image", "object", "category", "animate", "area_px2"])
-    objects = objects.assign(image=[about["images"][i] for i in objects["image"]])
+    about, tensors = run.about(objects_name(name)), run.tensors(objects_name(name))
+    kept = kept_columns(tensors, about)
+    of = np.array(kept_names(tensors, about), dtype=object)[kept["image"]]
+    objects = pd.DataFrame({**kept, "image": of})
     place = {image: i for i, image in enumerate(images)}
     objects = objects[objects["image"].isin(place)]
     if objects.empty:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gazetune.attention.extract import open_maps
 from gazetune.biases import Contrast
-from gazetune.biases.analyse import each_table
+from gazetune.biases.analyse import Pieces, each_table
 from gazetune.biases.kept import keep_objects, kept_stimuli
 from gazetune.data import Stimuli
 from gazetune.maps import densities
@@ -31,8 +31,8 @@ def objects_name(dataset: str) -> str:
 
 def write_objects(run: Run, name: str, tested: Stimuli, size: int) -> list[str]:
     """Keep the objects of the test images in the run: `stimuli/NAME-objects.safetensors`."""
-    tensors, rows = keep_objects(tested, size)
-    return [run.write_tensors(objects_name(name), tensors, images=list(tested.ids), size=size, objects=rows)]
+    tensors, about = keep_objects(tested, size)
+    return [run.write_tensors(objects_name(name), tensors, **about)]
 
 
 def write_biases(
@@ -50,21 +50,25 @@ def write_biases(
     """
     file = objects_name(test.name)
     about = run.about(file)
-    rows = test.rows("test")
-    kept = {image: i for i, image in enumerate(about["images"])}
+    stimuli, rows, size = kept_stimuli(test.name, run.tensors(file), about), test.rows("test"), about["size"]
+    kept = {image: i for i, image in enumerate(stimuli.ids)}
     usable = np.array([kept[image] for image in test.table["image"].iloc[rows]], dtype=np.int64)
     points, seen = test.points.take(rows), training.points.take(training.rows("train"))
     priors = of_training(seen) if len(seen) else of_others(points)
     prior = MEAN_MAP if priors.from_training else OTHERS
-    stimuli = kept_stimuli(test.name, about["images"], about["size"], run.tensors(file), about["objects"])
     stimuli = stimuli.take(usable)
+    del about, kept  # of an older run, every object by name: hundreds of bytes each
     maps: dict[str, Maps] = {HUMAN: partial(densities, points), GAUSSIAN: partial(_every, priors.gaussian)}
     maps[prior] = partial(_every, priors.mean_map)
-    maps |= {key: open_maps(run, maps_folder(test.name, key), about["size"]) for key in models}
-    size = about["size"]
-    del about  # every object by name: hundreds of bytes each
+    maps |= {key: open_maps(run, maps_folder(test.name, key), size) for key in models}
     found = each_table(stimuli, maps, contrasts, test_order(roles), prior, size)
-    return [run.write_table(f"scores/{test.name}-{NAMES.get(kind, kind)}", _named(t, models)) for kind, t in found]
+
+    def write(kind: str, pieces: Pieces) -> str:
+        return run.write_pieces(
+            f"scores/{test.name}-{NAMES.get(kind, kind)}", lambda: (_named(t, models) for t in pieces())
+        )
+
+    return [write(kind, pieces) for kind, pieces in found]
 
 
 def _every(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:

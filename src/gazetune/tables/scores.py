@@ -1,6 +1,6 @@
 """Scores per data set: humans, priors and models on the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -21,11 +21,13 @@ from gazetune.parity.predict import predictions
 from gazetune.prepared import NO_FIXATION, Prepared
 from gazetune.priors import Prior, Priors, of_others, of_training, one_each
 from gazetune.progress import say
-from gazetune.run import Run
+from gazetune.run import CHUNK, Run
 from gazetune.tables.gain import write_consistency
 from gazetune.tables.observers import OBSERVER_ROWS, write_observers
 from gazetune.tables.rows import GAUSSIAN, HALF, HUMAN, MEAN_MAP, NEXT, ONE_OUT, OTHERS, Models, maps_folder
 
+ENTROPY = "entropy_bits"  # of the human maps, asked for or not
+ROW = ("model", "seed", "attention")
 PRIOR = "prior"  # what the maps of a row without a model are
 Scored = dict[tuple[str, int | None, str], pd.DataFrame]  # model, seed, what its maps are -> one row an image
 
@@ -62,9 +64,9 @@ def write_scores(
         constant = int((part["reason"] == "constant map").sum())
         if constant:
             say(f"warning: {constant} of {len(rows)} maps of '{name}' are constant and have no score")
-    table = _stacked(test, rows, scored, ("model", "seed", "attention"))
-    ordered = [c for c in table if c not in (*metrics, "reason")]
-    written = [run.write_table(f"scores/{test.name}", table[[*ordered, *metrics, "reason"]])]
+    columns = ["dataset", "image", *ROW, *{ENTROPY}.difference(metrics), *metrics, "reason"]
+    stacked = partial(_stacked, test, rows, scored, ROW)
+    written = [run.write_pieces(f"scores/{test.name}", lambda: (t.reindex(columns=columns) for t in stacked()))]
     written.append(write_consistency(run, test, rows, points))
     single = {(row, seed): m for (row, seed, kind), m in maps.items() if kind != PRIOR or row in OBSERVER_ROWS}
     written += write_observers(run, test, points, single, one_out, list(metrics))
@@ -81,7 +83,7 @@ def _human_rows(points: Points, priors: Priors, metrics: Mapping[str, Metric]) -
     for index in batches(n):
         entropy[index] = entropy_bits(densities(points, index)).double().numpy()
     empty = [NO_FIXATION if count == 0 else None for count in np.diff(points.offsets)]
-    human = pd.DataFrame({"entropy_bits": entropy, "reason": pd.Series(empty, dtype=object)})
+    human = pd.DataFrame({ENTROPY: entropy, "reason": pd.Series(empty, dtype=object)})
     halves, single = half_against_half(points), leave_one_out(points)
     by_halves = score_points(halves.maps, halves.points, priors, metrics)
     single_scores = score_points(single.maps, single.points, one_each(priors, single.image), metrics)
@@ -110,14 +112,14 @@ def _scaled(prior: Prior, index: Index) -> Float[Tensor, "batch height width"]:
 
 def _stacked(
     test: Prepared, rows: np.ndarray, parts: Mapping[tuple, pd.DataFrame], names: Sequence[str]
-) -> pd.DataFrame:
-    """Tables over the same images, one below the other, each with its names in front."""
+) -> Iterator[pd.DataFrame]:
+    """Tables over the same images, each with its names in front, to stand one below the other."""
     images = test.table["image"].to_numpy()[rows]
-    frames = []
     for values, part in parts.items():
-        first = {"dataset": test.name, "image": images, **dict(zip(names, values, strict=True))}
-        frames.append(pd.concat([pd.DataFrame(first).astype({"seed": "Int64"}), part], axis=1))
-    return pd.concat(frames, ignore_index=True)
+        for start in range(0, len(rows), CHUNK):
+            of, named = slice(start, start + CHUNK), dict(zip(names, values, strict=True))
+            first = pd.DataFrame({"dataset": test.name, "image": images[of], **named}).astype({"seed": "Int64"})
+            yield pd.concat([first, part.iloc[of].reset_index(drop=True)], axis=1)
 
 
 def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Models) -> list[str]:
@@ -141,9 +143,8 @@ def _write_predictions(run: Run, test: Prepared, rows: np.ndarray, models: Model
             say(f"warning: '{key}' does not tell the classes of '{test.name}' apart; its accuracy is not counted")
     if not right:
         return []
-    return [
-        run.write_table(f"scores/{test.name}-predictions", _stacked(test, rows[labelled], right, ("model", "seed")))
-    ]
+    stacked = partial(_stacked, test, rows[labelled], right, ("model", "seed"))
+    return [run.write_pieces(f"scores/{test.name}-predictions", stacked)]
 
 
 def _said(run: Run, folder: str, rows: Int[np.ndarray, " row"], right: Int[np.ndarray, " row"]) -> pd.DataFrame:
