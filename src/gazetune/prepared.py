@@ -170,7 +170,7 @@ def _category_table(images: "pd.Series[str]", columns: Mapping[str, Tensor], abo
         names = np.array(list(chain.from_iterable(of)), dtype=object)
     elif "category" in columns:
         number, names = columns["n_categories"].numpy(), decoded(columns["category"], about["categories"])
-    shown = images.iloc[: len(number)].repeat(number)
+    shown = images.iloc[: len(number)].repeat(number.tolist())
     return pd.DataFrame({"image": shown.to_numpy(), "category": names}, dtype="str")
 
 
