@@ -380,6 +380,22 @@ def test_bf16_leaves_the_maps_in_float32(name):
     torch.testing.assert_close(rollout(backbone(images())), rollout(exact))
 
 
+@pytest.mark.parametrize("name", ["dinov3", "vit"])  # the first turns queries and keys, which leaves them in float32
+def test_bf16_has_nearly_the_gradients_of_float32(name):
+    backbone = wrapped(built(name))
+    weights = {n: p for n, p in backbone.learnable().items() if "k_proj.bias" not in n}
+    found = []
+    for on in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            output = backbone(images(), attention="read")
+        total = rollout(output)[:, 1:3].double().sum() + output.feature.double().square().mean()
+        found.append(torch.autograd.grad(total, list(weights.values()), allow_unused=True))
+    for n, exact, rounded in zip(weights, *found, strict=True):
+        assert (exact is None) == (rounded is None), n
+        if exact is not None:
+            assert (exact - rounded).norm() < 0.2 * exact.norm(), n
+
+
 # input sizes ---------------------------------------------------------------------------------------------------
 
 

@@ -77,11 +77,11 @@ def test_features_are_mapped_from_disk(tmp_path):
 
 def test_pieces_with_other_columns_are_one_table(tmp_path):
     run = Run(tmp_path)
-    parts = [pd.DataFrame({"image": ["a"], "x": [1.5]}), pd.DataFrame({"image": ["b\r"], "y": [2.0]})]
+    parts = [pd.DataFrame({"image": ["a"], "x": [1.5]}), pd.DataFrame({"image": ["b\r"], "y": [2.25]})]
     run.write_pieces("pieces", lambda: iter(parts))
     run.write_table("whole", pd.concat(parts))
     assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    assert (tmp_path / "pieces.csv").read_bytes() == b'"image","x","y"\n"a","1.5",""\n"b\r","","2"\n'
+    assert (tmp_path / "pieces.csv").read_bytes() == b'"image","x","y"\n"a","1.5",""\n"b\r","","2.25"\n'
 
 
 def test_texts_as_tensors():
@@ -101,11 +101,19 @@ def test_what_a_run_of_an_older_version_keeps_in_the_header_is_read(tmp_path):
     table = {name: new.table[name].tolist() for name in new.table if name != "reason"}
     shown = [new.categories.query("image == @i")["category"].tolist() for i in world.ids]
     assert shown == [sorted({o.category for o in world.find_objects(i)}) for i in world.ids]
-    about = {"size": 32, "classes": [], "citation": "", "observers": [], "left_out": {}, "categories": shown}
+    said = run.about("stimuli/new.safetensors")
+    about = {key: said[key] for key in ("size", "classes", "citation", "observers", "left_out")} | {"categories": shown}
     run.write_tensors("stimuli/old.safetensors", tensors, table=table, **about)
     old = load_prepared(run, "old", [])
     pd.testing.assert_frame_equal(old.table, new.table, check_dtype=False)
     pd.testing.assert_frame_equal(old.categories, new.categories)
+    # what says the same stays as it is, since a training depends on its bytes; what says something else does not
+    file = run.file("stimuli/old.safetensors")
+    before = file.read_bytes()
+    prepare_points(run, "old", world, parts, Human(sigma_px=2.0), 32)
+    assert file.read_bytes() == before
+    prepare_points(run, "old", world, ("test", *parts[1:]), Human(sigma_px=2.0), 32)
+    assert run.about("stimuli/old.safetensors")["splits"][0] == "test"
     kept, header = keep_objects(world, 32)
     columns, names = kept_columns(kept, header), kept_names(kept, header)
     rows = [list(row) for row in zip(*(of.tolist() for of in columns.values()), strict=True)]

@@ -27,6 +27,7 @@ from gazetune.faithfulness import Faithfulness
 from gazetune.maps import Human
 from gazetune.parity.corruptions import CORRUPTIONS, IMAGENET_C
 from gazetune.parity.settings import Classification
+from gazetune.prepared import parts_kept
 from gazetune.run import Run
 from gazetune.training.settings import Training
 
@@ -158,12 +159,7 @@ def name_and_path(text: str, default: str | None = None) -> tuple[str, str]:
 
 def trained_on(run: Run, kind: str) -> dict[str, str]:
     """The images of a data set that the models of a run were trained or chosen on: image -> its part."""
-    file = f"stimuli/{kind}.safetensors"
-    if not run.file(file).is_file():
-        return {}
-    table = run.about(file)["table"]
-    parts = zip(table["image"], table["split"], strict=True)
-    return {image: "validation" if part == BOTH else part for image, part in parts if part != "test"}
+    return {i: "validation" if part == BOTH else part for i, part in parts_kept(run, kind).items() if part != "test"}
 
 
 def _held_out(stimuli: Stimuli, runs: tuple[str, ...]) -> Stimuli:

@@ -1,5 +1,6 @@
 """A data set made ready in the run directory: fixations on the map grid, photos, groups, and who is left out why."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +16,7 @@ from gazetune.data.decoded import Pixels, decode, open_decoded
 from gazetune.data.levels import Levels
 from gazetune.data.splits import BOTH, NAMES, Part, Split, SplitName, is_in, members, split_of
 from gazetune.data.stimuli import Stimuli
+from gazetune.errors import InputError
 from gazetune.maps import Human, Points, grid_points
 from gazetune.progress import say
 from gazetune.run import Json, Run
@@ -107,7 +109,34 @@ def prepare_points(
         about["categories"] = sorted(set(chain.from_iterable(shown)))
         tensors["category"] = coded(list(chain.from_iterable(shown)), about["categories"])
         tensors["n_categories"] = torch.tensor([len(names) for names in shown], dtype=torch.int32)
-    return [run.write_tensors(f"stimuli/{name}.safetensors", tensors, **about)]
+    file = f"stimuli/{name}.safetensors"
+    return [file if _says_the_same(run, file, tensors, about) else run.write_tensors(file, tensors, **about)]
+
+
+def _says_the_same(run: Run, file: str, tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> bool:
+    """Whether the file is there as a version before 0.5 wrote it, and says the same.
+
+    It stays then: a training, which is not done again for a newer version, depends on its bytes.
+    """
+    try:
+        old, said = run.tensors(file), run.about(file)
+    except InputError:
+        return False
+    given: dict[str, Json] = json.loads(json.dumps(about))
+    return (
+        "table" in said
+        and all(torch.equal(old[column], tensors[column]) for column in COLUMNS)
+        and all(said[key] == given[key] for key in ("size", "classes", "citation", "observers", "left_out"))
+        and all(
+            a.astype("str").equals(b.astype("str"))
+            for a, b in zip(_both(old, said), _both(tensors, given), strict=True)
+        )
+    )
+
+
+def _both(columns: Mapping[str, Tensor], about: Mapping[str, Json]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    table = _image_table(columns, about)
+    return table, _category_table(table["image"], columns, about)
 
 
 def prepare_photos(
@@ -146,6 +175,15 @@ def load_prepared(run: Run, name: str, sizes: Collection[tuple[int, int]]) -> Pr
         left_out=about["left_out"],
         observers=tuple(about["observers"]),
     )
+
+
+def parts_kept(run: Run, name: str) -> dict[str, str]:
+    """The images of a data set that a run has prepared, with the part each belongs to; empty where it has not."""
+    file = f"stimuli/{name}.safetensors"
+    if not run.file(file).is_file():
+        return {}
+    table = _image_table(run.tensors(file), run.about(file))
+    return dict(zip(table["image"], table["split"], strict=True))
 
 
 def _image_table(columns: Mapping[str, Tensor], about: Mapping[str, Json]) -> pd.DataFrame:

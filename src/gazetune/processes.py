@@ -40,6 +40,11 @@ def rank() -> int:
     return int(os.environ["RANK"]) if launched() > 1 else 0
 
 
+def here() -> int:
+    """How many of the processes of this run are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() > 1 else 1
+
+
 def is_main() -> bool:
     """Whether this is the process that says things and writes what is written once."""
     return rank() == 0
@@ -62,11 +67,10 @@ def join(device: "torch.device") -> "torch.device":
 
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"Several processes work on CUDA devices or on the CPU, not on '{device.type}': --device cpu.")
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if device.type == "cuda" and here > torch.cuda.device_count():
+    if device.type == "cuda" and here() > torch.cuda.device_count():
         raise InputError(
-            f"{here} processes need as many GPUs on a machine, and there are {torch.cuda.device_count()}. Start fewer "
-            f"(torchrun --nproc_per_node), or use --device cpu."
+            f"{here()} processes need as many GPUs on a machine, and there are {torch.cuda.device_count()}. Start "
+            f"fewer (torchrun --nproc_per_node), or use --device cpu."
         )
     state = PartialState(cpu=device.type == "cpu", timeout=LONGEST_WAIT)
     _joined[:] = [state.num_processes]

@@ -21,6 +21,7 @@ from gazetune.training.loop import tune
 from gazetune.training.loss import Part, keep_features, kept_of, open_features, teacher_features
 from gazetune.training.preservation import require_terms
 from gazetune.training.shares import require_alone
+from gazetune.training.state import State
 from gazetune.training.targets import FEWEST_SHUFFLED, TARGETS, Targets
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation")  # those that a training sees
@@ -116,6 +117,13 @@ def _teacher(job: Job, start: str, kept: Kept, data: Prepared) -> dict[SplitName
     return files
 
 
+def _require_best(job: Job, entry: Entry, state: State) -> None:
+    damaged = damaged_best(job.run, state)
+    if damaged is not None:
+        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
+        raise InputError(f"'{damaged}' is damaged and is not used. Run again with --resume: the training starts anew.")
+
+
 def _train_one(
     job: Job, entry: Entry, data: Prepared, teacher: dict[SplitName, str], beside: dict[str, str], inputs: str
 ) -> list[str]:
@@ -131,10 +139,7 @@ def _train_one(
     method = METHODS[job.experiment.method_of(entry.model)]
     with followed(job, entry, keep) as keep:
         state = tune(student, parts["train"], parts["validation"], method, settings, seed, keep, preserve, accuracy)
-    damaged = damaged_best(job.run, state)
-    if damaged is not None:
-        job.run.file(resume_file(entry.key)).unlink(missing_ok=True)
-        raise InputError(f"'{damaged}' is damaged and is not used. Run again with --resume: the training starts anew.")
+    processes.on_main(partial(_require_best, job, entry, state))
     about: dict[str, Any] = {"learnable": sum(p.numel() for p in student.learnable().values())}
     about["parameters"] = sum(p.numel() for p in student.model.parameters())
     if "accuracy_on" in beside:

@@ -55,6 +55,8 @@ def read_attention(
     key, value = apart(key, query), apart(value, query)
     if attention_mask is not None or (module.training and dropout):
         return head_mean_attention(module, query, key, value, attention_mask, scaling, dropout)
+    # rotary positions leave queries and keys in float32 under autocast, whose products would be in bf16
+    query, key = query.to(value.dtype), key.to(value.dtype)
     return HeadMean.apply(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling)
 
 

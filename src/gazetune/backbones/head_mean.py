@@ -28,9 +28,7 @@ class HeadMean(torch.autograd.Function):
         batch, heads, rows, _ = query.shape
         tokens, dim = value.shape[2:]
         pieces, learns = _pieces(query), any(ctx.needs_input_grad)
-        held = (
-            batch if learns else batch // len(pieces)
-        )  # without a graph every piece takes the place of the one before
+        held = batch if learns else batch // len(pieces)  # without a graph each piece takes the place of the last
         probabilities = query.new_empty(held, heads, rows, tokens, dtype=exact)
         mixed, mean = value.new_empty(batch, rows, heads, dim), probabilities.new_empty(batch, rows, tokens)
         for some in pieces:
@@ -46,7 +44,7 @@ class HeadMean(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_mixed: Tensor, by_mean: Tensor | None) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, by_mixed: Tensor, by_mean: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Gradients by query, key and value, each as the projections before them want it: heads side by side."""
         query, key, value, probabilities = ctx.saved_tensors
         kind, heads = query.dtype, query.shape[1]
@@ -57,8 +55,7 @@ class HeadMean(torch.autograd.Function):
             # products with the small factor first: the transposed probabilities are read at half the speed
             by_value[some] = (outer.transpose(2, 3) @ probabilities[some].to(kind)).permute(0, 3, 1, 2)
             inner = (outer @ value[some].transpose(2, 3)).to(probabilities.dtype)
-            if by_mean is not None:
-                inner.add_(by_mean[some, None], alpha=1 / heads)
+            inner.add_(by_mean[some, None], alpha=1 / heads)
             by_scores = torch._softmax_backward_data(inner, probabilities[some], -1, probabilities.dtype).to(kind)
             by_query[some] = (by_scores @ key[some]).mul_(ctx.scaling).transpose(1, 2)
             by_key[some] = (query[some].transpose(2, 3) @ by_scores).mul_(ctx.scaling).permute(0, 3, 1, 2)

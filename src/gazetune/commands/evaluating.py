@@ -148,10 +148,10 @@ def classify_images(
     changed = {"skip_bad": skip_bad or experiment.skip_bad} | ({"batch_size": batch_size} if batch_size else {})
     experiment = with_palette(experiment.model_copy(update=changed), palette)
     loaded = {name: load_labelled(name, settings) for name, settings in sets.items()}
-    job = make_job(experiment, run, device, allow_code)
-    if dry_run:
+    if dry_run:  # before the processes join: only the main one does it
         _print_sets(experiment, run, loaded, sets)
         return None
+    job = make_job(experiment, run, device, allow_code)
     with run.locked():
         if path is None:
             processes.on_main(partial(pipeline.begin, job))

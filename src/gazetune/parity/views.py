@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from gazetune import processes
 from gazetune.data.imagenet import VALIDATION_IMAGE
 from gazetune.data.images import resized
 from gazetune.data.labelled import Labelled, larger_side, squashed_crop
@@ -101,8 +102,9 @@ def viewer(
 
 
 def workers() -> int:
-    """How many threads read images: the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads read images: the processors that this process may use, shared with those beside it."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, own // processes.here())
 
 
 def _seeded_by(image: str) -> str:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -95,12 +96,13 @@ def tune(
         saved, ask_together = time.monotonic(), averaging(student.model, ask)
         for index in track(_batches(state, len(train.rows), last, settings, seed), "training", last, state.step, note):
             share, weight = share_of(index)
-            keep.log(_step(optimiser, state, ask_together(share), weight, settings.max_grad_norm))
+            keep.log(_step(optimiser, state, partial(ask_together, share), weight, settings.max_grad_norm))
+            looks = is_due()
+            if looks:
+                look()  # which saves
             late = time.monotonic() - saved > settings.checkpoint_seconds
             asked = processes.mean({"stop": float(stop.is_set()), "save": float(late)})  # what is asked of one, all do
-            if is_due():
-                look()
-            elif asked["stop"] or asked["save"]:
+            if not looks and (asked["stop"] or asked["save"]):
                 save()
                 saved = time.monotonic()
             if asked["stop"]:
@@ -110,18 +112,22 @@ def tune(
 
 
 def _step(
-    optimiser: torch.optim.Optimizer, state: State, loss: Loss, weight: float, longest: float | None
+    optimiser: torch.optim.Optimizer, state: State, ask: Callable[[], Loss], weight: float, longest: float | None
 ) -> dict[str, float | int | str]:
     """One step of the optimiser along a gradient of at most this length, on a share of this weight; what to log of it,
     over all shares."""
-    start = time.monotonic()
+    start, loss = time.monotonic(), ask()
     terms = processes.mean(loss.terms(), weight)
     if not math.isfinite(terms["loss"]):
         raise GazetuneError(f"The loss of step {state.step + 1} is not a number. Lower training.lr and start anew.")
     optimiser.zero_grad(set_to_none=True)
     (weight * loss.total).backward()
     if longest is not None:
-        torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], longest)
+        learnt = [p for group in optimiser.param_groups for p in group["params"]]
+        if not torch.isfinite(torch.nn.utils.clip_grad_norm_(learnt, longest)):
+            raise GazetuneError(
+                f"The gradient of step {state.step + 1} is not a number. Lower training.lr and start anew."
+            )
     optimiser.step()
     state.step += 1
     return {"step": state.step, "split": "train", **terms, "seconds": round(time.monotonic() - start, 4)}

@@ -49,7 +49,9 @@ def averaging(model: nn.Module, ask: Ask) -> Ask:
 
     how = DistributedDataParallelKwargs(find_unused_parameters=True)
     # the model lies on its device already
-    return Accelerator(kwargs_handlers=[how]).prepare_model(_Asked(model, ask), device_placement=False)
+    # precision is the run's own, whatever accelerate was configured with on this machine
+    accelerator = Accelerator(mixed_precision="no", dynamo_backend="no", kwargs_handlers=[how])
+    return accelerator.prepare_model(_Asked(model, ask), device_placement=False)
 
 
 def by_main(keep: Keeper) -> Keeper:
@@ -59,7 +61,7 @@ def by_main(keep: Keeper) -> Keeper:
     return Keeper(
         save_state=lambda state, tensors: processes.on_main(partial(keep.save_state, state, tensors)),
         load_state=lambda: processes.from_main(keep.load_state),
-        save_best=lambda: processes.on_main(keep.save_best),
+        save_best=lambda: processes.from_main(keep.save_best),
         log=lambda entry: keep.log(entry) if processes.is_main() else None,
     )
 
