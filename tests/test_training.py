@@ -1,5 +1,8 @@
+import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from gazetune.attention import METHODS
 from gazetune.attention.rollout import rollout
 from gazetune.backbones import load_backbone
 from gazetune.data.synthetic import World, load_synthetic
-from gazetune.errors import GazetuneError, InputError
+from gazetune.errors import GazetuneError, InputError, Interrupted
 from gazetune.experiment import with_controls
 from gazetune.maps import densities, grid_points, upsampled
 from gazetune.metrics.saliency import kl
@@ -103,6 +106,28 @@ def test_the_objective_is_that_of_the_paper():
     assert loss.distillation.item() == pytest.approx(0.25, abs=1e-6)
     assert loss.attention.item() == pytest.approx(expected.item(), abs=1e-5)
     assert loss.total.item() == pytest.approx(0.25 + 2 * expected.item(), abs=1e-5)
+
+
+def test_a_stop_while_the_last_evaluation_is_written_down_is_heard():
+    student, memory = load_backbone("tiny"), Memory()
+
+    def save_best():
+        if memory.state[0].step == 5:  # Ctrl-C when nothing but writing is left
+            os.kill(os.getpid(), signal.SIGINT)
+
+    keeper = replace(memory.keeper, save_best=save_best)
+    with pytest.raises(Interrupted, match="Stopped at step 5 of 5"):
+        tune(student, *parts_of(student, n=8), ROLLOUT, fast(max_steps=5, lr=3e-5), 42, keeper)
+    assert set(memory.state[0].evaluated) == {"0", "5"}  # and saved
+
+
+def test_an_infinite_gradient_stops_the_training_before_its_step():
+    student, memory = load_backbone("tiny"), Memory()
+    weights = {n: p.detach().clone() for n, p in student.learnable().items()}
+    next(iter(student.learnable().values())).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(GazetuneError, match="gradient of step 1 is not a number"):
+        tune(student, *parts_of(student, n=8), ROLLOUT, fast(max_grad_norm=1.0), 42, memory.keeper)
+    assert all(torch.equal(p, weights[n]) for n, p in student.learnable().items())
 
 
 def test_stopping_and_going_on_gives_the_same_weights_bit_for_bit():
