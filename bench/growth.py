@@ -43,7 +43,7 @@ MAP_SIZE, STEPS = 32, 20
 STAGES = ("score", "biases", "parity")
 FEW = 5000  # from so many images on a world is measured once
 LOOK_SECONDS = 0.005
-LEAST, MOST, MOST_MEMORY = 9.0, 11.0, 1.1
+MOST, MOST_MEMORY = 11.0, 1.1  # less than ten times the time is no fault
 Figures = dict[str, list[float]]  # stage -> seconds, bytes
 
 
@@ -161,18 +161,16 @@ def growth_rows(images: Sequence[int], found: Sequence[Figures], start: Figures)
             # the small world's own images are taken off too
             times = 10 * (n - SMALL) / (more - SMALL) * (longer - start[stage][0]) / (seconds - start[stage][0])
             text, of = f"{stage}, {more:,} images", f"{n:,} images"
-            rows.append(_row(f"{text}: time for ten times as many", of, longer, seconds, "s", times, LEAST, MOST))
+            rows.append(_row(f"{text}: time for ten times as many", of, longer, seconds, "s", times, MOST))
             memory = larger / 2**20, bytes_ / 2**20
             kept_text = f"{text}: memory, {(larger - bytes_) / (more - n):,.0f} bytes an image"
             # tables, ids and fixations grow, some kilobytes an image: docs/PERFORMANCE.md
-            rows.append(replace(_row(kept_text, of, *memory, "MB", larger / bytes_, None, MOST_MEMORY), aim=True))
+            rows.append(replace(_row(kept_text, of, *memory, "MB", larger / bytes_, MOST_MEMORY), aim=True))
     return rows
 
 
-def _row(
-    item: str, of: str, ours: float, theirs: float, unit: str, value: float, least: float | None, most: float | None
-) -> Row:
-    return Row(item, of, ours, theirs, unit, value, value, value, 1, least, most)
+def _row(item: str, of: str, ours: float, theirs: float, unit: str, value: float, most: float) -> Row:
+    return Row(item, of, ours, theirs, unit, value, value, value, 1, None, most)
 
 
 def training_row(images: Sequence[int]) -> Row:
@@ -181,7 +179,7 @@ def training_row(images: Sequence[int]) -> Row:
     each = (many - few) / (images[1] - images[0])
     text = f"training, {images[1]:,} images: memory, {each:,.0f} bytes an image"
     memory = many / 2**20, few / 2**20
-    return _row(text, f"{images[0]:,} images", *memory, "MB", many / few, None, MOST_MEMORY)
+    return _row(text, f"{images[0]:,} images", *memory, "MB", many / few, MOST_MEMORY)
 
 
 def measure_all(images: Sequence[int], training: Sequence[int], repeats: int) -> list[Row]:

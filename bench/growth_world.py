@@ -29,7 +29,7 @@ def world(n: int, split: Sequence[str]) -> Stimuli:
     rng = np.random.default_rng(0)
     columns = {"x": (seen.x, 128), "y": (seen.y, 96)}
     moved = {
-        name: np.clip(values + rng.normal(0, 4, len(rows)), 0, side - 1).astype(np.float32)
+        name: np.clip(values + rng.normal(0, 4, len(seen)), 0, side - 1).astype(np.float32)
         for name, (values, side) in columns.items()
     }
     pictures = [scenes.pixels(i) for i in range(SMALL)]

@@ -51,6 +51,7 @@ def by_observer(points: Points) -> tuple[Points, Int[np.ndarray, " pair"]]:
     new = (np.diff(image[order], prepend=-1) != 0) | (np.diff(observer[order], prepend=-1) != 0)
     start = np.flatnonzero(new)
     owner = image[order][start]
-    columns = {name: getattr(points, name)[order] for name in ("row", "column", "weight", "observer")}
+    rows = slice(None) if bool((np.diff(order) == 1).all()) else order  # sorted already: seen, not copied
+    columns = {name: getattr(points, name)[rows] for name in ("row", "column", "weight", "observer")}
     offsets = np.append(start, len(order)).astype(np.int64)
     return replace(points, **columns, offsets=offsets, sigma_px=points.sigma_px[owner]), owner

@@ -125,14 +125,14 @@ def open_maps(run: Run, folder: str, size: int) -> Callable[[Int[np.ndarray, " b
 
 def _rows_of(files: Sequence[Path], kind: str, index: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch height width"]:
     """The patch grids (`grid`) or ready-made maps (`map`) of these images, read from the shards."""
-    found: list[Tensor] = [torch.empty(0)] * len(index)
-    for shard in np.unique(index // SHARD).tolist():
+    found = list[Tensor]()
+    # images that follow each other in a file are read at once: safetensors keeps some memory at each read
+    cuts = np.flatnonzero((np.diff(index) != 1) | (np.diff(index // SHARD) != 0)) + 1
+    for stretch in np.split(index, cuts):
+        shard, first = divmod(int(stretch[0]), SHARD)
         with safe_open(files[shard], "pt") as opened:
-            maps = opened.get_slice(kind)
-            for place in np.flatnonzero(index // SHARD == shard).tolist():
-                row = int(index[place] % SHARD)
-                found[place] = maps[row : row + 1][0]
-    return torch.stack(found)
+            found.append(opened.get_slice(kind)[first : first + len(stretch)])
+    return torch.cat(found)
 
 
 def shards(run: Run, folder: str) -> Iterator[dict[str, Tensor]]:

@@ -193,10 +193,15 @@ class Stimuli(Sequence[Stimulus]):
 
 def rows_of(
     offsets: Int[np.ndarray, " bounds"], index: Int[np.ndarray, " kept"]
-) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " new_bounds"]]:
-    """The rows that belong to these images in columns grouped by `offsets`, and the offsets of the selection."""
+) -> tuple[Int[np.ndarray, " row"] | slice, Int[np.ndarray, " new_bounds"]]:
+    """The rows that belong to these images in columns grouped by `offsets`, and the offsets of the selection.
+
+    The rows of images that follow each other are a slice: columns are then seen, not copied.
+    """
     length = (offsets[1:] - offsets[:-1])[index]
     bounds = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    if len(index) and index[0] >= 0 and bool((np.diff(index) == 1).all()):
+        return slice(int(offsets[index[0]]), int(offsets[index[-1] + 1])), bounds
     return np.repeat(offsets[:-1][index] - bounds[:-1], length) + np.arange(bounds[-1]), bounds
 
 

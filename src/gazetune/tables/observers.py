@@ -64,13 +64,16 @@ def write_observers(
     pairs = pairs_of(points)
     if not chosen or not len(pairs):
         return []
-    scores: dict[Named, Mapping[str, Values]] = {(ONE_OUT, None): {m: one_out[m].to_numpy() for m in chosen}}
-    scores |= {named: score_pairs(found, pairs, chosen) for named, found in maps.items()}
-    table = pd.concat([_by_observer(test, pairs, *named, found) for named, found in scores.items()], ignore_index=True)
-    values = np.array([[found[m] for m in chosen] for found in scores.values()], dtype=np.float32)
+    rows: list[Named] = [(ONE_OUT, None), *maps]
+    values, tables = np.empty((len(rows), len(chosen), len(pairs)), dtype=np.float32), []
+    others = {m: one_out[m].to_numpy() for m in chosen}
+    for k, named in enumerate(rows):  # one row's at a time
+        scores = score_pairs(maps[named], pairs, chosen) if named in maps else others
+        values[k] = list(scores.values())
+        tables.append(_by_observer(test, pairs, *named, scores))
     tensors = {"values": values, "image": pairs.image, "observer": pairs.observer}
     about = {
-        "rows": [list(named) for named in scores],
+        "rows": [list(named) for named in rows],
         "metrics": list(chosen),
         "images": [str(i) for i in test.table["image"].iloc[test.rows("test")]],
         "observers": list(test.observers),
@@ -78,6 +81,7 @@ def write_observers(
     written = run.write_tensors(
         pairs_name(test.name), {name: torch.from_numpy(np.ascontiguousarray(t)) for name, t in tensors.items()}, **about
     )
+    table = pd.concat(tables, ignore_index=True)
     return [run.write_table(f"scores/{test.name}-observers", table), written]
 
 

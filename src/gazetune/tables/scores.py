@@ -67,6 +67,7 @@ def write_scores(
     columns = ["dataset", "image", *ROW, *{ENTROPY}.difference(metrics), *metrics, "reason"]
     stacked = partial(_stacked, test, rows, scored, ROW)
     written = [run.write_pieces(f"scores/{test.name}", lambda: (t.reindex(columns=columns) for t in stacked()))]
+    scored.clear()  # as large as the table that was written
     written.append(write_consistency(run, test, rows, points))
     single = {(row, seed): m for (row, seed, kind), m in maps.items() if kind != PRIOR or row in OBSERVER_ROWS}
     written += write_observers(run, test, points, single, one_out, list(metrics))
