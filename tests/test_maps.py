@@ -101,7 +101,9 @@ def test_taking_images_keeps_their_points():
         fixations=data.fixations, offsets=np.array([0, 1, 1, 3]), paths=(None,) * 3,
     )  # fmt: skip
     points = grid_points(three, size=10)
-    assert torch.equal(counts(points.take(np.array([2, 0]))), counts(points)[[2, 0]])
+    for index in ([2, 0], [1, 2], [0, 0], [-1], [1], []):  # in a row: seen, not copied
+        assert torch.equal(counts(points.take(np.array(index, dtype=int))), counts(points)[index])
+    assert np.shares_memory(points.take(np.array([1, 2])).row, points.row)
     assert torch.equal(counts(points, np.array([1])), torch.zeros(1, 10, 10))
     assert three.take(np.array([2])).fixations.x.tolist() == [2, 3]
 
