@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import downloads
-from small_run import Reference, Row, Started, differing, lane, lanes
+from small_run import Reference, Row, Started, differing, done_stages, lane, lanes
 
 SAME = "every file as in the undisturbed run"
 FILE_BYTES = (1_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -54,15 +54,24 @@ def _gone_on_with(place: Path, reference: Reference) -> str:
 
 
 def stopped(reference: Reference, moment: tuple[float, int]) -> Outcome:
-    """Ctrl-C or SIGTERM after so many processor seconds."""
+    """Ctrl-C or SIGTERM after so many processor seconds; sooner where the run was faster than that."""
     seconds, number = moment
-    place = lane(reference.place.parent)
-    process = Started(place)
-    process.wait(lambda: process.seconds() >= seconds)
-    code, said = process.kill(number), process.said()
+    place, process, code = _struck(reference, seconds, number)
+    while code in (0, -number) and done_stages(place) == reference.order:  # it had done all before the signal came
+        seconds *= 0.8
+        place, process, code = _struck(reference, seconds, number)
+    said = process.said()
     wrong = "" if code == 130 and "saved" in said and "Traceback" not in said else f"exit {code}: {said[-500:]}"
     what = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     return what, f"saved, exit 130; then {SAME}", wrong or _gone_on_with(place, reference)
+
+
+def _struck(reference: Reference, seconds: float, number: int) -> tuple[Path, Started, int]:
+    """A run in a place of its own that got a signal after so many processor seconds, and its exit code."""
+    place = lane(reference.place.parent)
+    process = Started(place)
+    process.wait(lambda: process.seconds() >= seconds)
+    return place, process, process.kill(number)
 
 
 def second(reference: Reference, seconds: float) -> Outcome:

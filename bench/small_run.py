@@ -145,8 +145,9 @@ class Started:
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def kill(self, number: int = signal.SIGKILL) -> int:
-        """Send a signal and wait for the end."""
-        os.kill(self.id, number)
+        """Send a signal, unless it has ended, and wait for the end; the exit code, negative for a signal."""
+        if self.poll() is None:
+            os.kill(self.id, number)
         return self.wait() or 0
 
     def said(self) -> str:

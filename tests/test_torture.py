@@ -1,5 +1,6 @@
 """What `make torture` draws, and a short round of it; docs/RELIABILITY.md."""
 
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ import downloads
 import fuzz
 import fuzz_mutate
 import fuzz_readers
+import interruptions
 import kills
 import small_run
 
@@ -109,6 +111,21 @@ def test_shares_and_chunks_add_up_and_cases_can_be_had_again(tmp_path):
         reader.spoil(folder, fuzz_mutate.Draw("5 fixations.csv 17"))
         spoilt.append((folder / "fixations.csv").read_bytes())
     assert spoilt[0] == spoilt[1]
+
+
+def test_a_signal_that_comes_after_the_end_strikes_nobody(tmp_path):
+    process = small_run.Started(tmp_path, "--help")
+    while process.poll() is None:
+        pass
+    assert process.kill() == process.code == 0 and "Usage" in process.said()
+
+
+@pytest.mark.slow
+def test_a_stop_that_comes_too_late_is_tried_sooner(tmp_path):
+    reference = small_run.undisturbed(tmp_path)
+    late = (1.5 * reference.took, signal.SIGTERM)
+    what, _, wrong = interruptions.stopped(reference, late)
+    assert (what, wrong) == ("SIGTERM", "")
 
 
 @pytest.mark.slow
